@@ -1,0 +1,95 @@
+"""Rendered datasets: labelled synthetic images as memory-mapped arrays in one folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from task2sim.errors import StoreError
+from task2sim.parameters import ParameterSetting
+
+MANIFEST = "dataset.json"
+
+
+@attrs.frozen(eq=False)
+class FrameBatch:
+    """A few rendered images with what the simulator knows of them.
+
+    Attributes:
+        indices: int64 array of shape (B,): which images of the dataset these are.
+        rgb: uint8 array of shape (B, height, width, 3), sRGB, top row first.
+        labels: int64 array of shape (B,): positions in the simulator's categories.
+        instance_mask: uint16 array of shape (B, height, width): 0 is background, k the k-th object; or None.
+        category_mask: uint16 array of shape (B, height, width): 0 is background, otherwise category + 1; or None.
+        depth: float32 array of shape (B, height, width): metres along the viewing direction, infinite where there
+            is no object; or None.
+        scenes: For simulators with the ``"scene-graph"`` capability, one plain-data description an image; or None.
+    """
+
+    indices: NDArray[np.int64]
+    rgb: NDArray[np.uint8] = attrs.field(repr=lambda value: f"<{value.shape}>")
+    labels: NDArray[np.int64]
+    instance_mask: NDArray[np.uint16] | None = attrs.field(default=None, repr=False)
+    category_mask: NDArray[np.uint16] | None = attrs.field(default=None, repr=False)
+    depth: NDArray[np.float32] | None = attrs.field(default=None, repr=False)
+    scenes: tuple[Mapping[str, Any], ...] | None = attrs.field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rgb)
+
+
+@attrs.frozen(eq=False)
+class RenderedDataset:
+    """A finished dataset on disk.
+
+    Attributes:
+        folder: Where it lies: ``images.npy``, ``labels.npy`` and ``dataset.json``.
+        images: uint8 memory map of shape (N, height, width, 3), sRGB. Read-only.
+        labels: int64 array of shape (N,).
+        categories: Category names; a category's position is its label.
+        setting: The parameter setting it was rendered with.
+        seed: The dataset's seed.
+        simulator: Name and version of the simulator.
+    """
+
+    folder: Path
+    images: NDArray[np.uint8] = attrs.field(repr=lambda value: f"<{value.shape}>")
+    labels: NDArray[np.int64] = attrs.field(repr=False)
+    categories: tuple[str, ...] = attrs.field(repr=False)
+    setting: ParameterSetting
+    seed: int
+    simulator: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @classmethod
+    def open(cls, folder: Path) -> RenderedDataset:
+        """Open a dataset that was written by the store.
+
+        Raises:
+            StoreError: the folder is missing or is no dataset.
+        """
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+            labels = np.load(folder / "labels.npy", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"can't read the dataset: {error}", place=str(folder), mend="remove this folder to render it again"
+            ) from error
+        return cls(
+            folder=folder,
+            images=images,
+            labels=labels,
+            categories=tuple(manifest["categories"]),
+            setting=ParameterSetting(manifest["setting"]),
+            seed=manifest["seed"],
+            simulator=manifest["simulator"],
+        )

@@ -1,0 +1,54 @@
+"""Progress of long work, from wherever it happens to whoever watches.
+
+Plugins call `report_progress`; they need not know whether anyone listens, or in which process they run. An executor
+installs a listener around each piece of work with `progress_listener`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import attrs
+
+
+@attrs.frozen
+class Progress:
+    """How far a piece of work is.
+
+    Attributes:
+        stage: What is being done, such as ``"render"`` or ``"pretrain"``.
+        done: Steps finished, in [0, total].
+        total: Steps in all, > 0.
+        unit: What a step is, in the plural: ``"images"``, ``"epochs"``.
+        job: Which piece of work of several; filled in by whoever started it.
+    """
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+    job: str = ""
+
+
+Listener = Callable[[Progress], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("task2sim_progress_listener", default=None)
+
+
+def report_progress(stage: str, done: int, total: int, unit: str) -> None:
+    """Tell whoever listens how far the work is; does nothing when nobody does."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(Progress(stage, done, total, unit))
+
+
+@contextmanager
+def progress_listener(listener: Listener) -> Iterator[None]:
+    """Send the progress that is reported inside the block to `listener`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)

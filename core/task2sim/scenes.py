@@ -1,0 +1,137 @@
+"""The scene vocabulary: what a scene simulator is asked to render.
+
+Units and axes: metres, degrees for angles a person reads, unit quaternions ``(x, y, z, w)`` for rotations,
+linear RGB for colours. The world is right-handed with z up. The object of a single-object scene stands at the
+origin; a camera at default distance looks at it along +y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import attrs
+
+Vector: TypeAlias = tuple[float, float, float]
+Quaternion: TypeAlias = tuple[float, float, float, float]
+
+
+@attrs.frozen
+class Material:
+    """What a part's surface is made of.
+
+    Attributes:
+        name: One of the simulator's material names, such as ``"marble"``.
+        seed: Which marble: simulators vary colour and pattern by it. Integer in [0, 2**31).
+    """
+
+    name: str
+    seed: int
+
+
+@attrs.frozen
+class SceneObject:
+    """One object of a scene.
+
+    Attributes:
+        category: One of the simulator's category names.
+        instance: Which object of the category, in [0, number of instances of it).
+        position: Centre of the object's bounding sphere, in metres.
+        rotation: From the object's own axes (front towards -y, z up) to the world's.
+        size: Diameter of the object's bounding sphere, in metres.
+        materials: Empty for the object's own materials; otherwise its part k wears
+            ``materials[k % len(materials)]``.
+    """
+
+    category: str
+    instance: int
+    position: Vector = (0.0, 0.0, 0.0)
+    rotation: Quaternion = (0.0, 0.0, 0.0, 1.0)
+    size: float = 1.0
+    materials: tuple[Material, ...] = ()
+
+
+@attrs.frozen
+class Camera:
+    """A thin-lens camera that looks at a point with z up in the picture.
+
+    Attributes:
+        position: Where it is, in metres.
+        target: What it looks at, in metres; never straight above or below.
+        field_of_view: Vertical opening angle in degrees, in (0, 180).
+        focus_distance: Distance of the plane that is sharp, in metres, > 0.
+        aperture: Diameter of the lens in metres, >= 0; 0 keeps everything sharp.
+    """
+
+    position: Vector
+    target: Vector = (0.0, 0.0, 0.0)
+    field_of_view: float = 40.0
+    focus_distance: float = 1.0
+    aperture: float = 0.0
+
+
+@attrs.frozen
+class Sun:
+    """A directional light.
+
+    Attributes:
+        direction: Unit vector from the scene towards the sun.
+        colour: Linear RGB, each in [0, 1].
+        intensity: Relative to a clear day's sun, >= 0; 1 is the default.
+    """
+
+    direction: Vector
+    colour: Vector = (1.0, 1.0, 1.0)
+    intensity: float = 1.0
+
+
+@attrs.frozen
+class Background:
+    """The surroundings, infinitely far away: they fill the picture and light the object from all sides.
+
+    Attributes:
+        name: One of the simulator's background names.
+        rotation: From the background's own axes (z up) to the world's.
+    """
+
+    name: str
+    rotation: Quaternion = (0.0, 0.0, 0.0, 1.0)
+
+
+@attrs.frozen
+class Scene:
+    """Everything a scene simulator needs for one image.
+
+    Attributes:
+        index: The image's index in its dataset.
+        objects: One or more objects; the first gives the image its label.
+        camera: The camera.
+        sun: The sun.
+        background: The surroundings.
+    """
+
+    index: int
+    objects: tuple[SceneObject, ...]
+    camera: Camera
+    sun: Sun
+    background: Background
+
+
+@attrs.frozen
+class SceneAssets:
+    """What a scene simulator has to build scenes from.
+
+    Attributes:
+        instances: For each category how many different objects it has, >= 1; the order gives the labels.
+        materials: Names of materials, one or more.
+        backgrounds: Names of backgrounds, one or more; the first is the fixed default.
+    """
+
+    instances: Mapping[str, int]
+    materials: tuple[str, ...]
+    backgrounds: tuple[str, ...]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Category names; a category's position is its label."""
+        return tuple(self.instances)

@@ -1,0 +1,135 @@
+"""Downstream tasks: the labelled images a backbone is wanted for."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from task2sim.errors import TaskError
+
+Images = NDArray[np.uint8]
+"""uint8 array of shape (N, height, width, 3), sRGB, top row first."""
+
+Labels = NDArray[np.int64]
+"""int64 array of shape (N,)."""
+
+
+def _images(value: Any) -> Images:
+    images: Images = np.ascontiguousarray(value)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(f"images must be uint8 of shape (N, height, width, 3), got {images.dtype} {images.shape}")
+    return images
+
+
+def _labels(value: Any) -> Labels:
+    return np.ascontiguousarray(value, dtype=np.int64)
+
+
+@attrs.frozen(eq=False)
+class ImageSet:
+    """Labelled images of one size.
+
+    Attributes:
+        images: uint8 array of shape (N, height, width, 3), sRGB.
+        labels: int64 array of shape (N,), values in [0, number of classes).
+    """
+
+    images: Images = attrs.field(converter=_images, repr=lambda value: f"<{value.shape}>")
+    labels: Labels = attrs.field(converter=_labels, repr=lambda value: f"<{value.shape}>")
+
+    def __attrs_post_init__(self) -> None:
+        if self.labels.shape != (len(self.images),):
+            raise ValueError(f"{len(self.images)} images but labels of shape {self.labels.shape}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, positions: NDArray[np.int64]) -> ImageSet:
+        """The images at these positions, in their order."""
+        return ImageSet(self.images[positions], self.labels[positions])
+
+
+@attrs.frozen(eq=False)
+class Task:
+    """A classification task: what a backbone is scored on.
+
+    The training images are what an evaluator fits on. The validation images give the reward that a policy learns
+    from; the test images are looked at only in the final comparison.
+
+    Attributes:
+        name: A name that is unique in a study.
+        classes: Class names; a class's position is its label. Two or more.
+        train: Images to fit on.
+        val: Images to score on during a search.
+        test: Images to score on in the final comparison.
+        domain: A word for the kind of picture, such as ``"characters"``; may be empty.
+    """
+
+    name: str
+    classes: tuple[str, ...] = attrs.field(converter=tuple)
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    domain: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise TaskError(
+                f"task {self.name!r} has {len(self.classes)} class{'' if len(self.classes) == 1 else 'es'}",
+                mend="a task needs at least two",
+            )
+        for split in ("train", "val", "test"):
+            part: ImageSet = getattr(self, split)
+            if not len(part):
+                raise TaskError(f"task {self.name!r} has no {split} images", mend="add some, or fewer to the others")
+            if part.labels.min() < 0 or part.labels.max() >= len(self.classes):
+                raise TaskError(
+                    f"task {self.name!r} has {split} labels outside 0 to {len(self.classes) - 1}",
+                    mend="labels are positions in the list of class names",
+                )
+
+    def split(self, name: str) -> ImageSet:
+        """The ``"train"``, ``"val"`` or ``"test"`` images."""
+        part: ImageSet = {"train": self.train, "val": self.val, "test": self.test}[name]
+        return part
+
+    @property
+    def fingerprint(self) -> str:
+        """A hexadecimal hash of all images, labels and class names: the same task, the same fingerprint."""
+        digest = hashlib.sha256("\x1f".join(self.classes).encode())
+        for part in (self.train, self.val, self.test):
+            digest.update(repr(part.images.shape).encode())
+            digest.update(part.images.data)
+            digest.update(part.labels.data)
+        return digest.hexdigest()
+
+
+def stratified_split(labels: Labels, fractions: tuple[float, ...], seed: int) -> tuple[NDArray[np.int64], ...]:
+    """Divide positions into parts, each with its share of every class.
+
+    Args:
+        labels: int64 array of shape (N,).
+        fractions: The share of each part but the last, which takes what remains; each in (0, 1), sum < 1.
+        seed: An integer >= 0.
+
+    Returns:
+        One sorted int64 array of positions for each part: ``len(fractions) + 1`` arrays. A class with at least as
+        many images as there are parts has one in each.
+    """
+    generator = np.random.default_rng(seed)
+    parts: list[list[int]] = [[] for _ in range(len(fractions) + 1)]
+    for label in np.unique(labels):
+        positions = generator.permutation(np.flatnonzero(labels == label))
+        start = 0
+        for number, fraction in enumerate(fractions):
+            remaining_parts = len(fractions) - number
+            room = len(positions) - start - remaining_parts
+            count = max(min(1, len(positions) - start), min(round(fraction * len(positions)), room))
+            parts[number].extend(positions[start : start + count].tolist())
+            start += count
+        parts[-1].extend(positions[start:].tolist())
+    return tuple(np.sort(np.array(part, dtype=np.int64)) for part in parts)

@@ -1,0 +1,52 @@
+"""Triangle meshes with named parts: what the catalogue makes and the renderer draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from task2sim import Material
+
+
+def _array(dtype: type[np.generic]) -> Any:
+    return lambda value: np.ascontiguousarray(value, dtype=dtype)
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """A named part of an object, such as ``"seat"``.
+
+    Attributes:
+        name: The part's name.
+        material: What it is made of unless the scene says otherwise.
+    """
+
+    name: str
+    material: Material
+
+
+@attrs.frozen(eq=False)
+class Mesh:
+    """A triangle mesh.
+
+    Vertices are centred and scaled so that the bounding sphere about the origin has diameter 1. The front faces
+    -y, z is up. Seen from outside, a triangle's vertices run counter-clockwise.
+
+    Attributes:
+        vertices: float32 array of shape (V, 3).
+        normals: float32 array of shape (V, 3): unit vertex normals, pointing outwards.
+        uvs: float32 array of shape (V, 2): texture coordinates, one unit to about the object's size.
+        triangles: int32 array of shape (T, 3): positions in `vertices`.
+        part_of_triangle: int32 array of shape (T,): positions in `parts`.
+        parts: One or more parts.
+    """
+
+    vertices: NDArray[np.float32] = attrs.field(converter=_array(np.float32), repr=lambda value: f"<{value.shape}>")
+    normals: NDArray[np.float32] = attrs.field(converter=_array(np.float32), repr=False)
+    uvs: NDArray[np.float32] = attrs.field(converter=_array(np.float32), repr=False)
+    triangles: NDArray[np.int32] = attrs.field(converter=_array(np.int32), repr=lambda value: f"<{value.shape}>")
+    part_of_triangle: NDArray[np.int32] = attrs.field(converter=_array(np.int32), repr=False)
+    parts: tuple[Part, ...] = attrs.field(converter=tuple)
