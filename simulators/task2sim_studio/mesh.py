@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from task2sim import Material
 
 
-def _array(dtype: type[np.generic]) -> Any:
-    return lambda value: np.ascontiguousarray(value, dtype=dtype)
+def _float32(value: Any) -> NDArray[np.float32]:
+    return np.ascontiguousarray(value, dtype=np.float32)
+
+
+def _int32(value: Any) -> NDArray[np.int32]:
+    return np.ascontiguousarray(value, dtype=np.int32)
 
 
 @attrs.frozen(eq=False)
@@ -44,9 +48,9 @@ class Mesh:
         parts: One or more parts.
     """
 
-    vertices: NDArray[np.float32] = attrs.field(converter=_array(np.float32), repr=lambda value: f"<{value.shape}>")
-    normals: NDArray[np.float32] = attrs.field(converter=_array(np.float32), repr=False)
-    uvs: NDArray[np.float32] = attrs.field(converter=_array(np.float32), repr=False)
-    triangles: NDArray[np.int32] = attrs.field(converter=_array(np.int32), repr=lambda value: f"<{value.shape}>")
-    part_of_triangle: NDArray[np.int32] = attrs.field(converter=_array(np.int32), repr=False)
+    vertices: NDArray[np.float32] = attrs.field(converter=_float32, repr=lambda value: f"<{value.shape}>")
+    normals: NDArray[np.float32] = attrs.field(converter=_float32, repr=False)
+    uvs: NDArray[np.float32] = attrs.field(converter=_float32, repr=False)
+    triangles: NDArray[np.int32] = attrs.field(converter=_int32, repr=lambda value: f"<{value.shape}>")
+    part_of_triangle: NDArray[np.int32] = attrs.field(converter=_int32, repr=False)
     parts: tuple[Part, ...] = attrs.field(converter=tuple)
