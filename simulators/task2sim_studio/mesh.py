@@ -19,17 +19,42 @@ def _int32(value: Any) -> NDArray[np.int32]:
     return np.ascontiguousarray(value, dtype=np.int32)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen
 class Part:
     """A named part of an object, such as ``"seat"``.
 
     Attributes:
         name: The part's name.
         material: What it is made of unless the scene says otherwise.
+        colour: Linear RGB in [0, 1] that replaces the material's own base colour, or None to leave it.
     """
 
     name: str
     material: Material
+    colour: tuple[float, float, float] | None = None
+
+
+MATERIALS = (
+    "plastic",
+    "ceramic",
+    "wood",
+    "bark",
+    "marble",
+    "granite",
+    "brick",
+    "tiles",
+    "fabric",
+    "knit",
+    "leather",
+    "metal",
+    "rust",
+    "checker",
+    "stripes",
+    "dots",
+    "clouds",
+    "foliage",
+)
+"""Names of the procedural materials; a material's seed varies its colours and its pattern."""
 
 
 @attrs.frozen(eq=False)
