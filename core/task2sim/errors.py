@@ -10,7 +10,12 @@ class Task2SimError(Exception):
         message: What is wrong, in one sentence without a full stop.
         place: Where: a file, a file with line and column, a configuration key, or an empty string.
         mend: What to do about it, in one clause, or an empty string.
+
+    Attributes:
+        details: More than a person wants to read at first, such as a traceback; may be empty.
     """
+
+    details: str = ""
 
     def __init__(self, message: str, *, place: str = "", mend: str = "") -> None:
         super().__init__(message, place, mend)
@@ -24,11 +29,13 @@ class Task2SimError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors travel from worker processes to the study, so they must survive a round trip by value.
-        return (_rebuild, (type(self), self.message, self.place, self.mend))
+        return (_rebuild, (type(self), self.message, self.place, self.mend, self.details))
 
 
-def _rebuild(kind: type[Task2SimError], message: str, place: str, mend: str) -> Task2SimError:
-    return kind(message, place=place, mend=mend)
+def _rebuild(kind: type[Task2SimError], message: str, place: str, mend: str, details: str) -> Task2SimError:
+    error = kind(message, place=place, mend=mend)
+    error.details = details
+    return error
 
 
 class ConfigError(Task2SimError):

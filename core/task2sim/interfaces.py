@@ -31,6 +31,7 @@ from task2sim.parameters import TASK2SIM_PARAMETERS, ParameterSetting, Parameter
 from task2sim.progress import Listener
 from task2sim.randomisation import randomise
 from task2sim.scenes import Scene, SceneAssets
+from task2sim.strict import StrictModel
 from task2sim.tasks import Images, Task
 
 API_VERSION = 1
@@ -40,10 +41,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class ComponentConfig(pydantic.BaseModel):
+class ComponentConfig(StrictModel):
     """Base of every component's configuration: unknown keys are errors, values can't be changed."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
 class Component:
@@ -58,6 +57,10 @@ class Component:
 
     def __init__(self, config: Any) -> None:
         """Build the component; cheap, without rendering, training or downloading."""
+
+    def fingerprint(self) -> str:
+        """A hash of files outside the configuration that change results, such as a folder of meshes; else empty."""
+        return ""
 
 
 def not_in_key(**extra: Any) -> Any:
@@ -97,7 +100,7 @@ class TaskEmbedding:
 
     Attributes:
         task: The task's name.
-        vector: float32 array of shape (D,), finite. Distances between tasks are cosine distances.
+        vector: float32 array of shape (D,), finite.
         method: How it was made, as plain data: enough to tell whether two embeddings may be compared.
     """
 
@@ -132,6 +135,11 @@ class TaskEmbedder(Component, ABC):
         Raises:
             TaskError: the task can't be embedded, for example because it is too small.
         """
+
+    def distance(self, first: TaskEmbedding, second: TaskEmbedding) -> float:
+        """How far apart two tasks are, >= 0; the cosine distance, in [0, 2], unless overridden."""
+        norms = float(np.linalg.norm(first.vector)) * float(np.linalg.norm(second.vector))
+        return 1.0 - float(np.dot(first.vector, second.vector)) / norms if norms else 1.0
 
 
 # --- policies ---

@@ -52,3 +52,14 @@ def progress_listener(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def progress_of(job: str) -> Iterator[None]:
+    """Mark the progress that is reported inside the block as belonging to one job."""
+    outer = _listener.get()
+    if outer is None:
+        yield
+    else:
+        with progress_listener(lambda progress: outer(attrs.evolve(progress, job=job))):
+            yield

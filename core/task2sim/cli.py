@@ -1,0 +1,329 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from task2sim.errors import PluginError, Task2SimError
+
+COMMANDS = "task2sim.commands"
+"""Entry-point group of commands that plugins add: Typer apps or functions, loaded when they are called."""
+
+
+class _Commands(typer.core.TyperGroup):
+    """The core's commands and those of plugins; a broken plugin command breaks nothing but itself."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [
+            *super().list_commands(context),
+            *sorted(point.name for point in metadata.entry_points(group=COMMANDS)),
+        ]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if (command := super().get_command(context, name)) is not None:
+            return command
+        for point in metadata.entry_points(group=COMMANDS, name=name):
+            try:
+                return _as_command(point.load(), name)
+            except Exception as error:
+                text = f"this command can't be loaded from {point.value}: {type(error).__name__}: {error}"
+                return _broken_command(name, text)
+        return None
+
+
+def _as_command(loaded: Any, name: str, help_text: str | None = None) -> Any:
+    if not isinstance(loaded, typer.Typer):
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(name, help=help_text)(loaded)
+        loaded = alone
+    command = typer.main.get_command(loaded)
+    command.name = name
+    return command
+
+
+def _broken_command(name: str, text: str) -> Any:
+    def fail() -> None:
+        raise PluginError(text, mend="reinstall the plugin that brings it")
+
+    return _as_command(fail, name, help_text=f"(can't be loaded) {text}")
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Give it a computer-vision task; it makes the synthetic images that pre-train the best model for it.",
+)
+
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or the name of one that ships: quickstart.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as simulator.resolution=128. Repeatable."),
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="Where datasets, backbones and scores are kept [default: ~/.cache/task2sim].",
+        envvar="TASK2SIM_STORE",
+        show_default=False,
+    ),
+]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Where run folders are made.")]
+
+
+def main() -> None:
+    """Entry point: one clear line and exit code 2 for whatever a user can mend."""
+    try:
+        app()
+    except Task2SimError as error:
+        sys.stderr.write(f"error: {error}\n")
+        if error.details:
+            sys.stderr.write(f"the traceback is in {_keep_details(error.details)}\n")
+        sys.exit(2)
+
+
+def _keep_details(details: str) -> Path:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", prefix="task2sim-", suffix=".log", delete=False) as file:
+        file.write(details)
+    return Path(file.name)
+
+
+def _open_store(root: Path | None) -> Any:
+    from task2sim.store import Store, default_store
+
+    return Store(root or default_store())
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    overrides: SetOption = None,
+    runs: RunsOption = Path("runs"),
+    store: StoreOption = None,
+) -> None:
+    """Run a study, or take it up where it stopped.
+
+    Example: task2sim run quickstart --set pretrainings=20
+    """
+    from rich.console import Console
+
+    from task2sim.config import load_study
+    from task2sim.console import ConsoleObserver, print_table
+    from task2sim.study import run_study
+
+    console = Console()
+    file = load_study(study, overrides or ())
+    try:
+        with ConsoleObserver(console) as observer:
+            finished = run_study(file, runs, _open_store(store), [("console", observer)], _warn)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command goes on from here\n")
+        raise typer.Exit(130) from None
+    print_table(console, finished)
+    console.print(f"run folder: {finished.folder}", highlight=False, soft_wrap=True)
+    if (report := finished.folder / "report.html").exists():
+        console.print(f"report:     {report}", highlight=False, soft_wrap=True)
+
+
+def _warn(line: str, details: str) -> None:
+    sys.stderr.write(f"warning: {line}\n")
+
+
+@app.command()
+def validate(study: StudyArgument, overrides: SetOption = None) -> None:
+    """Check a study file, its plugins and its tasks; renders and trains nothing.
+
+    Example: task2sim validate my-study.yaml
+    """
+    from task2sim.config import load_study
+    from task2sim.study import check_study
+
+    file = load_study(study, overrides or ())
+    tasks, space, categories = check_study(file)
+    for name, task in tasks.items():
+        role = "seen" if name in file.study.tasks.seen else "unseen"
+        typer.echo(
+            f"{role:<7} {name}: {len(task.classes)} classes, {len(task.train)} train, {len(task.val)} validation and "
+            f"{len(task.test)} test images"
+        )
+    typer.echo(f"{file.study.simulator.name}: {len(categories)} categories; parameters: {', '.join(space.names)}")
+    typer.echo(f"{file.source} is fine")
+
+
+@app.command()
+def plugins(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    load: Annotated[bool, typer.Option("--load", help="Import each plugin and say whether it works.")] = False,
+) -> None:
+    """List the installed plugins.
+
+    Example: task2sim plugins --load
+    """
+    from task2sim.registry import installed_plugins
+
+    rows = []
+    for entry in installed_plugins():
+        state = entry.problem or "ok"
+        if load and not entry.problem:
+            try:
+                entry.load()
+            except Task2SimError as error:
+                state = str(error)
+        rows.append(
+            {
+                "kind": entry.kind,
+                "name": entry.name,
+                "distribution": entry.distribution,
+                "version": entry.version,
+                "target": entry.target,
+                "state": state,
+            }
+        )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    columns = ("kind", "name", "distribution", "version", "target")
+    for column in (*columns, "state") if load or any(row["state"] != "ok" for row in rows) else columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[str(column.header)] for column in table.columns))
+    Console().print(table)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of study files, with the plugins that are installed.
+
+    Example: task2sim schema > study.schema.json
+    """
+    from task2sim.study_file import StudyConfig
+
+    typer.echo(json.dumps(StudyConfig.model_json_schema(), indent=1))
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new or empty folder, or one to go on with.")],
+    setting: Annotated[
+        str,
+        typer.Option(
+            help="default, everything-varied, random, or parameters such as background=1,materials=1.",
+            metavar="SETTING",
+        ),
+    ] = "everything-varied",
+    images: Annotated[int, typer.Option(min=1, help="How many images.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Image i depends on the setting, this seed and i alone.")] = 0,
+    exporter: Annotated[
+        str, typer.Option(help="An exporter's name, or '{type: NAME, key: value}'.")
+    ] = "image-folder",
+    study: Annotated[str, typer.Option(help="The study whose simulator is used.")] = "quickstart",
+    overrides: SetOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Render a dataset with one setting and write it to a folder.
+
+    Example: task2sim generate my-images --setting background=1,materials=1 --set simulator.resolution=128
+    """
+    from rich.console import Console
+
+    from task2sim.config import load_study
+    from task2sim.console import ConsoleObserver
+    from task2sim.generate import generate_dataset, parse_exporter
+    from task2sim.progress import progress_listener
+
+    file = load_study(study, overrides or ())
+    chosen = parse_exporter(exporter)
+    try:
+        with ConsoleObserver(Console()) as observer, progress_listener(observer.show):
+            dataset = generate_dataset(file, setting, images, seed, chosen, out, _open_store(store))
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command goes on from here\n")
+        raise typer.Exit(130) from None
+    typer.echo(f"{len(dataset)} images of {len(dataset.categories)} categories ({dataset.setting.label}) in {out}")
+
+
+@app.command()
+def embed(
+    study: StudyArgument,
+    overrides: SetOption = None,
+    out: Annotated[Path | None, typer.Option(help="Write the vectors to this .npz file, one array a task.")] = None,
+    runs: RunsOption = Path("runs"),
+    store: StoreOption = None,
+) -> None:
+    """Embed a study's tasks and print their distances; a later run of the study goes on from there.
+
+    Example: task2sim embed quickstart --out embeddings.npz
+    """
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from task2sim.config import load_study
+    from task2sim.console import ConsoleObserver
+    from task2sim.study import run_study
+
+    console = Console()
+    file = load_study(study, overrides or ())
+    if out is not None and out.suffix != ".npz":
+        raise Task2SimError("vectors are written as .npz", place=str(out), mend="name a file that ends in .npz")
+    with ConsoleObserver(console) as observer:
+        embedded = run_study(file, runs, _open_store(store), [("console", observer)], _warn, until="embed")
+    names = list(file.study.tasks.seen + file.study.tasks.unseen)
+    rows = embedded.results.query("SELECT first, second, distance FROM distances")
+    distances = {(row["first"], row["second"]): row["distance"] for row in rows}
+    table = Table("", *names, title="distances between tasks")
+    for first in names:
+        table.add_row(first, *(f"{distances[first, second]:.3f}" for second in names))
+    console.print(table)
+    if out is not None:
+        vectors: dict[str, Any] = dict(embedded.embeddings())
+        np.savez(out, **vectors)
+        console.print(f"vectors: {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def predict(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help="Labelled images: class/image, or train/class/image.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Predict the setting for a new task, from its images and a finished run.
+
+    Example: task2sim predict runs/quickstart-1a2b3c4d my-photos
+    """
+    from task2sim.predict import predict_setting
+
+    prediction = predict_setting(run_folder, photos, _open_store(store))
+    if as_json:
+        typer.echo(json.dumps(prediction, indent=1))
+        return
+    for name, value in prediction["setting"].items():
+        row = prediction["probabilities"].get(name)
+        sure = f"   (probability {row[str(value)]:.2f})" if row else ""
+        typer.echo(f"{name:<18} {value}{sure}")
+    nearest = ", ".join(f"{name} ({distance:.3f})" for name, distance in prediction["nearest"].items())
+    typer.echo(f"nearest tasks of the run: {nearest}")
+    text = ",".join(f"{name}={value}" for name, value in prediction["setting"].items())
+    typer.echo(f"render it: task2sim generate OUT --study {run_folder}/config.resolved.yaml --setting {text}")

@@ -1,0 +1,114 @@
+"""What a person sees in the terminal while a study runs, and at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from task2sim.observers import hookimpl
+from task2sim.progress import Progress
+from task2sim.summary import final_table
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from task2sim.interfaces import TaskEmbedding
+    from task2sim.run import Run
+    from task2sim.trial import Trial
+
+
+class ConsoleObserver:
+    """Progress bars for the study and for each job, and a line for each trial.
+
+    Use it as a context manager. Where the console is no terminal, only the lines are printed.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._rows: dict[str, TaskID] = {}
+        self._stages: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Move a bar: one for the study, one for each job whatever its stage."""
+        row = progress.job or progress.stage
+        text = f"  {progress.stage:<9} {progress.job}" if progress.job else progress.stage
+        if self._stages.get(row) != progress.stage:
+            self._remove(row)
+            self._stages[row] = progress.stage
+            self._rows[row] = self._bars.add_task(text, total=progress.total, unit=progress.unit)
+        self._bars.update(self._rows[row], completed=progress.done, total=progress.total)
+        if progress.done >= progress.total and (not progress.job or progress.stage in ("score", "embed")):
+            self._remove(row)
+
+    def _remove(self, row: str) -> None:
+        self._stages.pop(row, None)
+        if (bar := self._rows.pop(row, None)) is not None:
+            self._bars.remove_task(bar)
+
+    @hookimpl
+    def task2sim_progress(self, progress: Progress) -> None:
+        """Move a bar."""
+        self.show(progress)
+
+    @hookimpl
+    def task2sim_study_start(self, run: Run) -> None:
+        """Say what is about to happen."""
+        study = run.study
+        self.console.print(
+            f"[bold]{study.name}[/]: {len(study.tasks.seen)} seen and {len(study.tasks.unseen)} unseen tasks, "
+            f"{study.pretrainings} pre-trainings on {study.images} images each",
+            highlight=False,
+        )
+
+    @hookimpl
+    def task2sim_task_embedded(self, embedding: TaskEmbedding) -> None:
+        """Say that a task has its embedding."""
+        self._remove(embedding.task)
+        self.console.print(f"embedded  {embedding.task} ({len(embedding.vector)} numbers)", highlight=False)
+
+    @hookimpl
+    def task2sim_trial_end(self, trial: Trial) -> None:
+        """Say what a trial scored."""
+        label = "untrained" if trial.setting is None else trial.setting.label
+        self._remove(label)
+        scores = "  ".join(f"{task} {100 * score.value:.1f}" for task, score in trial.scores.items())
+        self.console.print(f"{trial.phase:<9} {scores}  [dim]{label}[/]", highlight=False)
+
+
+def print_table(console: Console, run: Run) -> None:
+    """Print a run's final table."""
+    tasks = run.results.query("SELECT name, role FROM tasks ORDER BY position")
+    metric = run.results.query("SELECT metric FROM scores LIMIT 1")
+    table = Table(title=f"{metric[0]['metric'] if metric else 'score'} on test images (%), mean ± deviation")
+    table.add_column("")
+    for task in tasks:
+        table.add_column(task["name"] + (" (unseen)" if task["role"] == "unseen" else ""), justify="right")
+    for role in dict.fromkeys(task["role"] for task in tasks):
+        table.add_column(f"mean {role}", justify="right", style="bold")
+    for row in final_table(run.results):
+        cells = [row.tasks[task["name"]].percent() if task["name"] in row.tasks else "" for task in tasks]
+        table.add_row(row.method, *cells, *(cell.percent() for cell in row.groups.values()))
+    console.print(table)

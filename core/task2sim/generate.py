@@ -1,0 +1,108 @@
+"""Rendering one dataset and writing it to a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from task2sim.choice import Chosen
+from task2sim.config import StudyFile, describe_errors
+from task2sim.datasets import RenderedDataset
+from task2sim.errors import ConfigError, ParameterError, StoreError
+from task2sim.interfaces import Exporter
+from task2sim.parameters import ParameterSetting, ParameterSpace
+from task2sim.registry import disk_error, plugin_call
+from task2sim.seeds import spawn_generator, spawn_seed
+from task2sim.store import Store
+from task2sim.study import simulator_facts
+from task2sim.trial import ComponentSpec, make_dataset
+
+
+def parse_exporter(text: str) -> Chosen:
+    """Read ``--exporter``: a name, or a YAML mapping with ``type``.
+
+    Raises:
+        ConfigError: it is neither, or its keys are wrong.
+    """
+    try:
+        return Chosen.parse("exporters", yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise ConfigError("the exporter is not YAML", place="--exporter", mend="write '{type: NAME, ...}'") from None
+    except ValidationError as error:
+        raise ConfigError(describe_errors(error, {}, "--exporter")) from None
+
+
+def parse_setting(text: str, space: ParameterSpace, seed: int) -> ParameterSetting:
+    """Read a setting that a person typed.
+
+    Args:
+        text: ``default``, ``everything-varied``, ``random``, or ``name=value,name=value``.
+        space: The simulator's parameter space.
+        seed: Decides what ``random`` is.
+
+    Raises:
+        ParameterError: a parameter is unknown or a value out of range.
+    """
+    if text == "default":
+        return space.default()
+    if text == "everything-varied":
+        return space.everything_varied()
+    if text == "random":
+        return space.sample(spawn_generator(seed, "generate", "setting"))
+    values = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise ParameterError(
+                f"can't read {part!r}",
+                place="--setting",
+                mend="write default, everything-varied, random or name=value,name=value",
+            )
+        values[name.strip()] = yaml.safe_load(value)
+    try:
+        return space.setting(values)
+    except ParameterError as error:
+        error.place = "--setting"
+        raise
+
+
+def generate_dataset(
+    file: StudyFile, setting: str, images: int, seed: int, exporter: Chosen, folder: Path, store: Store
+) -> RenderedDataset:
+    """Render a dataset with a study's simulator and write it to a folder.
+
+    Args:
+        file: The study; only its simulator matters.
+        setting: See `parse_setting`.
+        images: How many images.
+        seed: Image i depends on the setting, this seed and i alone.
+        exporter: How to write it.
+        folder: Where; made if it is missing. An export that was killed goes on.
+        store: Keeps the rendered arrays, so that another export need not render again.
+
+    Raises:
+        Task2SimError: something is wrong; the message says what.
+    """
+    space, _ = simulator_facts(file)
+    point = parse_setting(setting, space, seed)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error) or StoreError(
+            f"can't make the folder: {error.strerror}", place=str(folder), mend="choose another"
+        ) from error
+    spec = ComponentSpec.of(file.study.simulator)
+    data = {
+        "stage": "dataset",
+        "simulator": file.study.simulator.key_data(),
+        "setting": point.as_dict(),
+        "images": images,
+        "seed": spawn_seed(seed, "dataset", "generate"),
+    }
+    dataset = make_dataset(spec, point, images, data, store)
+    writer: Exporter = exporter.build()
+    with plugin_call(exporter.entry.title):
+        writer.write(dataset, folder)
+    return dataset

@@ -1,0 +1,59 @@
+"""Predicting the setting for a new task from a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from task2sim.choice import Chosen
+from task2sim.interfaces import TaskEmbedder, TaskEmbedding, TaskSource
+from task2sim.registry import plugin_call
+from task2sim.run import Run
+from task2sim.seeds import spawn_seed
+from task2sim.store import Store
+
+
+def predict_setting(folder: Path, photos: Path, store: Store) -> dict[str, Any]:
+    """Embed a folder of images as the run did its tasks, and ask the run's policy for a setting.
+
+    Args:
+        folder: A finished run; everything needed lies in it.
+        photos: Labelled images, ``class/image`` or ``train/class/image``.
+        store: Not written to.
+
+    Returns:
+        Plain data: ``setting``; ``probabilities`` of each value of each parameter, where the policy gives them;
+        ``nearest``, the run's tasks and their distances, nearest first.
+
+    Raises:
+        Task2SimError: the run is not finished, or the images can't be used.
+    """
+    run = Run.open(folder, store)
+    policy, space = run.load_policy()
+    source_choice = Chosen.parse("tasks", {"type": "folder", "path": str(photos)})
+    source: TaskSource = source_choice.build()
+    with plugin_call(source_choice.entry.title):
+        (name,) = source.names()
+        task = source.load(name)
+    study = run.study
+    embedder: TaskEmbedder = study.embedder.build()
+    probe = None
+    if embedder.needs_probe:
+        with plugin_call(study.trainer.entry.title):
+            probe = study.trainer.build().load(folder / "probe")
+    with plugin_call(study.embedder.entry.title):
+        embedding = embedder.embed(task, spawn_seed(study.seed, "embed"), probe)
+        distances = {
+            known: embedder.distance(embedding, TaskEmbedding(known, vector))
+            for known, vector in run.embeddings().items()
+        }
+    with plugin_call(study.policy.entry.title):
+        prediction = policy.predict(embedding)
+    return {
+        "setting": space.setting(prediction.setting).as_dict(),
+        "probabilities": {
+            parameter: {str(v): float(p) for v, p in zip(space[parameter].values, row, strict=True)}
+            for parameter, row in prediction.probabilities.items()
+        },
+        "nearest": dict(sorted(distances.items(), key=lambda item: item[1])),
+    }

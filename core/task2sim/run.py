@@ -1,0 +1,133 @@
+"""Run folders: everything one study leaves behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from task2sim.choice import Chosen
+from task2sim.errors import StoreError
+from task2sim.interfaces import ParameterPolicy, PolicyState
+from task2sim.parameters import Choice, Interval, Parameter, ParameterSpace, Toggle
+from task2sim.registry import plugin_call
+from task2sim.results import Results
+from task2sim.store import Store
+from task2sim.study_file import StudyConfig
+
+CONFIG = "config.resolved.yaml"
+PROVENANCE = "provenance.json"
+RESULTS = "results.sqlite"
+
+
+@attrs.frozen(eq=False)
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: Holds ``config.resolved.yaml``, ``provenance.json``, ``results.sqlite``, ``policy/``, ``probe/`` and
+            ``backbones/``.
+        study: The study, complete.
+        results: Its results.
+        store: The store it uses.
+    """
+
+    folder: Path
+    study: StudyConfig
+    results: Results
+    store: Store
+
+    @classmethod
+    def open(cls, folder: Path, store: Store) -> Run:
+        """Open an existing run folder.
+
+        Raises:
+            StoreError: it is no run folder.
+            ConfigError: a plugin it used is gone or has changed its keys.
+        """
+        from task2sim.config import load_study
+
+        for name in (CONFIG, RESULTS):
+            if not (folder / name).is_file():
+                raise StoreError(
+                    f"this is no run folder: {name} is missing", place=str(folder), mend="name a folder in runs/"
+                )
+        study = load_study(str(folder / CONFIG)).study
+        return cls(folder, study, Results(folder / RESULTS), store)
+
+    def write_config(self) -> None:
+        """Write the complete study; it runs again to the same results."""
+        text = yaml.safe_dump(self.study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        _write(self.folder / CONFIG, text)
+
+    def write_provenance(self, provenance: dict[str, Any]) -> None:
+        """Write what the run was made with."""
+        _write(self.folder / PROVENANCE, json.dumps(provenance, indent=2))
+
+    def provenance(self) -> dict[str, Any]:
+        """What the run was made with."""
+        data: dict[str, Any] = json.loads((self.folder / PROVENANCE).read_text())
+        return data
+
+    def embeddings(self) -> dict[str, NDArray[np.float32]]:
+        """The embedding of each task, float32 of shape (D,)."""
+        rows = self.results.query("SELECT task, vector FROM embeddings ORDER BY rowid")
+        return {row["task"]: np.frombuffer(row["vector"], dtype=np.float32) for row in rows}
+
+    def keep_backbone(self, key: str, name: str) -> None:
+        """Copy a backbone from the store into the run folder, as ``name``."""
+        target = self.folder / name
+        if target.exists():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.store.path("backbones", key), target)
+
+    def save_policy(self, state: PolicyState, space: ParameterSpace) -> None:
+        """Save what the policy has learned, without pickles."""
+        from safetensors.numpy import save_file
+
+        folder = self.folder / "policy"
+        folder.mkdir(exist_ok=True)
+        save_file({name: np.ascontiguousarray(a) for name, a in state.arrays.items()}, folder / "state.safetensors")
+        _write(folder / "state.json", json.dumps({"space": space.describe(), "data": dict(state.data)}, indent=1))
+
+    def load_policy(self) -> tuple[ParameterPolicy, ParameterSpace]:
+        """The policy as it was at the end of the run, and its parameter space.
+
+        Raises:
+            StoreError: the run has not got that far.
+        """
+        from safetensors.numpy import load_file
+
+        folder = self.folder / "policy"
+        try:
+            saved = json.loads((folder / "state.json").read_text())
+            arrays = load_file(folder / "state.safetensors")
+        except OSError as error:
+            raise StoreError(
+                "this run has no policy yet", place=str(self.folder), mend="let task2sim run finish it"
+            ) from error
+        space = ParameterSpace([parse_parameter(item) for item in saved["space"]])
+        chosen: Chosen = self.study.policy
+        policy: ParameterPolicy = chosen.build()
+        with plugin_call(chosen.entry.title):
+            policy.load_state(space, PolicyState(arrays, saved["data"]))
+        return policy, space
+
+
+def parse_parameter(data: dict[str, Any]) -> Parameter:
+    """A parameter from what `ParameterSpace.describe` gave."""
+    kinds: dict[str, type[Parameter]] = {"toggle": Toggle, "choice": Choice, "interval": Interval}
+    return kinds[data["type"]](**{key: value for key, value in data.items() if key != "type"})
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,216 @@
+"""The store: whatever costs time, kept under the hash of what determines it.
+
+Datasets, backbones, embeddings and tasks are folders that are written aside and renamed into place, so a killed run
+never leaves a half that looks whole. Scores are rows of one SQLite file. Several studies may use a store at once: a
+lock for each key makes the second wait for the first instead of working twice; locks end with their process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from task2sim.errors import StoreError
+from task2sim.interfaces import Score, TaskEmbedding
+from task2sim.registry import disk_error
+from task2sim.tasks import ImageSet, Task
+
+ENVIRONMENT = "TASK2SIM_STORE"
+META = "key.json"
+
+
+def default_store() -> Path:
+    """Where the store lies unless someone says otherwise: ``$TASK2SIM_STORE``, or ``~/.cache/task2sim``."""
+    return Path(os.environ.get(ENVIRONMENT) or Path.home() / ".cache" / "task2sim")
+
+
+def hash_key(data: Any) -> str:
+    """A hexadecimal hash of plain data, the same in every process.
+
+    Args:
+        data: What determines a result; whatever JSON can hold.
+    """
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Store:
+    """A folder of results.
+
+    Args:
+        root: The folder; it is made if it is missing.
+
+    Raises:
+        StoreError: the folder can't be made or written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        with self._writing(self.root):
+            for name in ("datasets", "backbones", "embeddings", "tasks", "partial", "locks"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+        with self._database() as database:
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, value REAL NOT NULL, metric TEXT NOT NULL,"
+                " count INTEGER NOT NULL, determined_by TEXT NOT NULL)"
+            )
+            database.execute("CREATE TABLE IF NOT EXISTS times (key TEXT PRIMARY KEY, seconds REAL NOT NULL)")
+
+    # --- folders ---
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where the artefact of this key lies, or would lie."""
+        return self.root / kind / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether the artefact is there, whole."""
+        return (self.path(kind, key) / META).is_file()
+
+    def artefact(self, kind: str, determined_by: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """The folder of an artefact, made now if it is not there.
+
+        Args:
+            kind: ``"datasets"``, ``"backbones"``, ``"embeddings"`` or ``"tasks"``.
+            determined_by: What determines the artefact; its hash is the key.
+            make: Fills the folder it is given. What an earlier, killed call left there may be taken up.
+
+        Returns:
+            The finished folder.
+
+        Raises:
+            StoreError: the store can't be written.
+        """
+        key = hash_key(determined_by)
+        final = self.path(kind, key)
+        if self.has(kind, key):
+            return final
+        with self._writing(final), FileLock(self.root / "locks" / f"{kind}-{key}.lock"):
+            if self.has(kind, key):
+                return final
+            partial = self.root / "partial" / f"{kind}-{key}"
+            partial.mkdir(exist_ok=True)
+            make(partial)
+            (partial / META).write_text(json.dumps(determined_by, indent=1, sort_keys=True))
+            if final.exists():  # without its key.json it is not whole
+                shutil.rmtree(final)
+            partial.replace(final)
+        return final
+
+    @contextmanager
+    def _writing(self, place: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            known = disk_error(error)
+            raise known or StoreError(
+                f"can't write to the store: {error.strerror or error}",
+                place=str(error.filename or place),
+                mend=f"choose another with --store or {ENVIRONMENT}",
+            ) from error
+
+    # --- tasks and embeddings ---
+
+    def put_task(self, task: Task) -> str:
+        """Keep a task's images for worker processes; returns the task's fingerprint."""
+        fingerprint = task.fingerprint
+
+        def write(folder: Path) -> None:
+            for split in ("train", "val", "test"):
+                np.save(folder / f"{split}_images.npy", task.split(split).images, allow_pickle=False)
+                np.save(folder / f"{split}_labels.npy", task.split(split).labels, allow_pickle=False)
+            meta = {"name": task.name, "classes": task.classes, "domain": task.domain}
+            (folder / "task.json").write_text(json.dumps(meta))
+
+        self.artefact("tasks", _task_key(task.name, fingerprint), write)
+        return fingerprint
+
+    def get_task(self, name: str, fingerprint: str) -> Task:
+        """A task that was kept; its images are memory maps."""
+        folder = self.path("tasks", hash_key(_task_key(name, fingerprint)))
+        meta = json.loads((folder / "task.json").read_text())
+        parts = {
+            split: ImageSet(
+                np.load(folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False),
+                np.load(folder / f"{split}_labels.npy", allow_pickle=False),
+            )
+            for split in ("train", "val", "test")
+        }
+        return Task(name=meta["name"], classes=tuple(meta["classes"]), domain=meta["domain"], **parts)
+
+    def embedding(self, determined_by: Mapping[str, Any], make: Callable[[], TaskEmbedding]) -> TaskEmbedding:
+        """An embedding, made now if it is not there."""
+
+        def write(folder: Path) -> None:
+            embedding = make()
+            np.save(folder / "vector.npy", embedding.vector, allow_pickle=False)
+            meta = {"task": embedding.task, "method": dict(embedding.method)}
+            (folder / "embedding.json").write_text(json.dumps(meta))
+
+        folder = self.artefact("embeddings", determined_by, write)
+        meta = json.loads((folder / "embedding.json").read_text())
+        return TaskEmbedding(meta["task"], np.load(folder / "vector.npy", allow_pickle=False), meta["method"])
+
+    # --- scores ---
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        path = self.root / "store.sqlite"
+        try:
+            # A connection for each use: workers and studies share the file, and SQLite's locks do the rest.
+            connection = sqlite3.connect(path, timeout=120)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                with connection:
+                    yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"can't use the store's database: {error}",
+                place=str(path),
+                mend=f"choose another store with --store or {ENVIRONMENT}",
+            ) from error
+
+    def scores(self, keys: Sequence[str]) -> dict[str, Score]:
+        """The scores that are known among these keys."""
+        found: dict[str, Score] = {}
+        with self._database() as database:
+            for start in range(0, len(keys), 500):
+                chunk = list(keys[start : start + 500])
+                marks = ",".join("?" * len(chunk))
+                rows = database.execute(f"SELECT key, value, metric, count FROM scores WHERE key IN ({marks})", chunk)
+                found.update({key: Score(value, metric, count) for key, value, metric, count in rows})
+        return found
+
+    def put_score(self, determined_by: Mapping[str, Any], score: Score) -> None:
+        """Keep a score under the hash of what determines it."""
+        row = (hash_key(determined_by), score.value, score.metric, score.count, json.dumps(determined_by))
+        with self._database() as database:
+            database.execute("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?, ?)", row)
+
+    def put_seconds(self, key: str, seconds: float) -> None:
+        """Keep how long an artefact or score took to make."""
+        with self._database() as database:
+            database.execute("INSERT OR IGNORE INTO times VALUES (?, ?)", (key, seconds))
+
+    def seconds(self, keys: Sequence[str]) -> float:
+        """How long these artefacts and scores took to make, together; what is unknown counts nothing."""
+        with self._database() as database:
+            marks = ",".join("?" * len(keys))
+            row = database.execute(f"SELECT TOTAL(seconds) FROM times WHERE key IN ({marks})", list(keys)).fetchone()
+        return float(row[0])
+
+
+def _task_key(name: str, fingerprint: str) -> dict[str, str]:
+    return {"stage": "task", "name": name, "fingerprint": fingerprint}

@@ -1,0 +1,39 @@
+"""The base of everything a person types: unknown keys are refused, with the nearest known one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import pydantic
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+
+class StrictModel(pydantic.BaseModel):
+    """A frozen model that refuses unknown keys and suggests the nearest one."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _suggest_known_keys(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        known = list(cls.model_fields)
+        unknown = [key for key in data if key not in known]
+        if unknown:
+            raise ValidationError.from_exception_data(cls.__name__, [_unknown_key(key, known) for key in unknown])
+        return data
+
+
+def _unknown_key(key: Any, known: list[str]) -> InitErrorDetails:
+    near = get_close_matches(str(key), known, 1, 0.5)
+    if near:
+        mend = f"did you mean '{near[0]}'?"
+    elif known:
+        mend = f"known keys are {', '.join(known)}"
+    else:
+        mend = "there are no keys here"
+    message = PydanticCustomError("unknown_key", "unknown key; {mend}", {"mend": mend})
+    return InitErrorDetails(type=message, loc=(str(key),), input=key)

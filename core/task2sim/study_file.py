@@ -1,0 +1,97 @@
+"""What a study file may say."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from task2sim.choice import Chosen, Plugin
+from task2sim.strict import StrictModel
+
+
+class TasksConfig(StrictModel):
+    """Which downstream tasks the study is about."""
+
+    sources: Annotated[
+        tuple[Annotated[Chosen, Plugin("tasks")], ...],
+        Field(min_length=1, description="where tasks come from; task names must differ between sources"),
+    ]
+    seen: Annotated[
+        tuple[str, ...], Field(min_length=1, description="tasks the policy learns on, by their validation images")
+    ]
+    unseen: Annotated[
+        tuple[str, ...], Field(description="tasks the policy never learns on: it predicts their setting in one shot")
+    ] = ()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> TasksConfig:
+        earlier: set[str] = set()
+        for key in ("seen", "unseen"):
+            for position, name in enumerate(getattr(self, key)):
+                if name in earlier:
+                    message = PydanticCustomError("twice", "task '{name}' is named twice", {"name": name})
+                    raise ValidationError.from_exception_data(
+                        "tasks", [InitErrorDetails(type=message, loc=(key, position), input=name)]
+                    )
+                earlier.add(name)
+        return self
+
+
+class ComparisonConfig(StrictModel):
+    """What the policy's predictions are compared with at the end, on the test images."""
+
+    seeds: Annotated[
+        int, Field(ge=1, le=100, description="pre-trainings of each setting, with seeds the search never used")
+    ] = 2
+    random: Annotated[int, Field(ge=0, le=1000, description="how many random settings to compare with")] = 3
+
+
+class StudyConfig(StrictModel):
+    """A study: it learns which images to render for which task, and says how well that works."""
+
+    name: Annotated[str, Field(description="names the run folder: letters, digits, '-', '_' and '.'")]
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="everything random follows from it")] = 0
+    tasks: TasksConfig
+    embedder: Annotated[Chosen, Plugin("embedders"), Field(description="turns tasks into vectors")] = Field(
+        default="task2vec", validate_default=True
+    )
+    policy: Annotated[Chosen, Plugin("policies"), Field(description="chooses settings")] = Field(
+        default="task2sim", validate_default=True
+    )
+    simulator: Annotated[Chosen, Plugin("simulators"), Field(description="renders the images")] = Field(
+        default="studio", validate_default=True
+    )
+    trainer: Annotated[Chosen, Plugin("trainers"), Field(description="pre-trains a backbone")] = Field(
+        default="resnet", validate_default=True
+    )
+    evaluator: Annotated[Chosen, Plugin("evaluators"), Field(description="scores a backbone on a task")] = Field(
+        default="knn", validate_default=True
+    )
+    executor: Annotated[Chosen, Plugin("executors"), Field(description="runs trials")] = Field(
+        default="local", validate_default=True
+    )
+    observers: Annotated[
+        tuple[Annotated[Chosen, Plugin("observers")], ...],
+        Field(description="watch the study", validate_default=True),
+    ] = ("report",)  # type: ignore[assignment]
+    images: Annotated[int, Field(ge=2, le=100_000_000, description="images in each rendered dataset")] = 2000
+    pretrainings: Annotated[
+        int, Field(ge=1, le=1_000_000, description="the search's budget: how many distinct settings may be tried")
+    ] = 16
+    settings_per_round: Annotated[
+        int,
+        Field(ge=1, le=1_000_000, description="new settings the policy proposes before it learns from their scores"),
+    ] = 4
+    comparison: ComparisonConfig = ComparisonConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _can_name_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}", name):
+            raise PydanticCustomError(
+                "name", "use letters, digits, '-', '_' and '.', beginning with a letter or digit"
+            )
+        return name
