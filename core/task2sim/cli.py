@@ -20,13 +20,12 @@ COMMANDS = "task2sim.commands"
 class _Commands(typer.core.TyperGroup):
     """The core's commands and those of plugins; a broken plugin command breaks nothing but itself."""
 
-    def list_commands(self, context: click.Context) -> list[str]:
-        return [
-            *super().list_commands(context),
-            *sorted(point.name for point in metadata.entry_points(group=COMMANDS)),
-        ]
+    # Contexts and commands are Any because Typer brought click from outside in some versions, its own in others.
+    def list_commands(self, context: Any) -> list[str]:
+        points = metadata.entry_points(group=COMMANDS)
+        return [*super().list_commands(context), *sorted(point.name for point in points)]
 
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+    def get_command(self, context: Any, name: str) -> Any:
         if (command := super().get_command(context, name)) is not None:
             return command
         for point in metadata.entry_points(group=COMMANDS, name=name):
@@ -201,7 +200,7 @@ def plugins(
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
-    columns = ("kind", "name", "distribution", "version", "target")
+    columns = ("kind", "name", "distribution", "version")
     for column in (*columns, "state") if load or any(row["state"] != "ok" for row in rows) else columns:
         table.add_column(column, overflow="fold")
     for row in rows:
