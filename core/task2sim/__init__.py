@@ -30,6 +30,7 @@ from task2sim.interfaces import (
     Trainer,
     not_in_key,
 )
+from task2sim.observers import hookimpl
 from task2sim.parameters import (
     TASK2SIM_PARAMETERS,
     Choice,
@@ -86,6 +87,7 @@ __all__ = [
     "TaskSource",
     "Toggle",
     "Trainer",
+    "hookimpl",
     "not_in_key",
     "report_progress",
     "spawn_generator",

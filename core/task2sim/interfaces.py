@@ -450,7 +450,7 @@ class Exporter(Component, ABC):
 
         Args:
             dataset: The images.
-            folder: An existing, empty folder.
+            folder: An existing folder, empty or holding an unfinished export of the same dataset.
 
         Raises:
             StoreError: the folder can't be written.

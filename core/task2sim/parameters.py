@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
@@ -20,6 +20,10 @@ import numpy as np
 from task2sim.errors import ParameterError
 
 ParameterValue: TypeAlias = int | float | str
+
+
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
 
 
 @attrs.frozen
@@ -74,7 +78,7 @@ class Choice:
     """
 
     name: str
-    choices: tuple[str, ...] = attrs.field(converter=tuple)
+    choices: tuple[str, ...] = attrs.field(converter=_names)
     default: str = ""
     varied: str = ""
     description: str = ""

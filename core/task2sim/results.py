@@ -69,19 +69,20 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._connection: sqlite3.Connection | None = None
         with self._database() as database:
             database.executescript(SCHEMA)
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection = sqlite3.connect(self.path, timeout=60)
-            try:
-                connection.row_factory = sqlite3.Row
-                with connection:
-                    yield connection
-            finally:
-                connection.close()
+            if self._connection is None:
+                self._connection = sqlite3.connect(self.path, timeout=60)
+                self._connection.row_factory = sqlite3.Row
+                # A kill loses nothing; what a power cut may lose, the store gives back.
+                self._connection.execute("PRAGMA synchronous=OFF")
+            with self._connection:
+                yield self._connection
         except sqlite3.Error as error:
             raise StoreError(f"can't use the results: {error}", place=str(self.path)) from error
 

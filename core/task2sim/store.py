@@ -56,6 +56,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
+        self._connection: sqlite3.Connection | None = None
         with self._writing(self.root):
             for name in ("datasets", "backbones", "embeddings", "tasks", "partial", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -166,15 +167,13 @@ class Store:
     def _database(self) -> Iterator[sqlite3.Connection]:
         path = self.root / "store.sqlite"
         try:
-            # A connection for each use: workers and studies share the file, and SQLite's locks do the rest.
-            connection = sqlite3.connect(path, timeout=120)
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                with connection:
-                    yield connection
-            finally:
-                connection.close()
+            if self._connection is None:
+                # Workers and studies share the file: SQLite's locks keep them apart, and a write waits its turn.
+                self._connection = sqlite3.connect(path, timeout=120)
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+            with self._connection:
+                yield self._connection
         except sqlite3.Error as error:
             raise StoreError(
                 f"can't use the store's database: {error}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -27,6 +28,10 @@ def _images(value: Any) -> Images:
 
 def _labels(value: Any) -> Labels:
     return np.ascontiguousarray(value, dtype=np.int64)
+
+
+def _class_names(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
 
 
 @attrs.frozen(eq=False)
@@ -70,7 +75,7 @@ class Task:
     """
 
     name: str
-    classes: tuple[str, ...] = attrs.field(converter=tuple)
+    classes: tuple[str, ...] = attrs.field(converter=_class_names)
     train: ImageSet
     val: ImageSet
     test: ImageSet

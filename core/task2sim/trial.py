@@ -61,6 +61,12 @@ def _build(spec: ComponentSpec) -> Any:
     return spec.chosen.build()
 
 
+@functools.cache
+def _store(root: Path) -> Store:
+    """One store for each process and root, so that its database is opened once."""
+    return Store(root)
+
+
 @attrs.frozen
 class Recipe:
     """How trials of a study are made: everything but the setting and the seeds.
@@ -197,7 +203,7 @@ def run_trial(job: TrialJob) -> Trial:
     Raises:
         Task2SimError: a component raised, or the store can't be written.
     """
-    store = Store(job.recipe.store)
+    store = _store(job.recipe.store)
     recipe = job.recipe
     trainer = recipe.trainer.component()
     with progress_of(job.label):
@@ -324,7 +330,7 @@ class EmbedJob:
 
 def run_embedding(job: EmbedJob) -> TaskEmbedding:
     """Embed a task, or take its embedding from the store."""
-    store = Store(job.store)
+    store = _store(job.store)
     make: Callable[[], TaskEmbedding] = functools.partial(_embed, job, store)
     with progress_of(job.task[0]):
         return store.embedding(job.data, make)

@@ -1,0 +1,236 @@
+"""Small, fast stand-ins for every kind of component. They leave marks in TOY_LOG when they work."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from task2sim import (
+    Backbone,
+    Component,
+    ComponentConfig,
+    Evaluator,
+    FrameBatch,
+    ImageSet,
+    ParameterPolicy,
+    ParameterSetting,
+    ParameterSpace,
+    PolicyState,
+    Prediction,
+    RenderedDataset,
+    Score,
+    Simulator,
+    Task,
+    TaskEmbedder,
+    TaskEmbedding,
+    TaskError,
+    TaskScore,
+    TaskSource,
+    Trainer,
+    report_progress,
+    spawn_generator,
+)
+from task2sim.observers import hookimpl
+
+
+def mark(text: str) -> None:
+    if log := os.environ.get("TOY_LOG"):
+        with Path(log).open("a") as file:
+            file.write(text + "\n")
+
+
+class Tasks(TaskSource):
+    class Config(ComponentConfig):
+        tasks: tuple[str, ...] = ("apples", "birds", "cars")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def names(self) -> tuple[str, ...]:
+        return self.config.tasks
+
+    def load(self, name: str) -> Task:
+        generator = spawn_generator(0, "toy task", name)
+
+        def part(count: int) -> ImageSet:
+            images = generator.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
+            return ImageSet(images, np.arange(count) % 2)
+
+        return Task(name=name, classes=("a", "b"), train=part(12), val=part(6), test=part(6), domain="toys")
+
+
+class Embedder(TaskEmbedder):
+    class Config(ComponentConfig):
+        probe: bool = True
+        length: Annotated[int, Field(ge=1)] = 4
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @property
+    def needs_probe(self) -> bool:
+        return self.config.probe
+
+    def embed(self, task: Task, seed: int, probe: Backbone | None = None) -> TaskEmbedding:
+        assert (probe is not None) == self.config.probe
+        mark(f"embed {task.name}")
+        vector = spawn_generator(seed, "toy embedding", task.name).random(self.config.length)
+        return TaskEmbedding(task.name, vector.astype(np.float32), {"toy": True})
+
+
+class Policy(ParameterPolicy):
+    """Draws settings; predicts the best seen on average."""
+
+    def start(self, space: ParameterSpace, seed: int) -> None:
+        self.space, self.generator = space, spawn_generator(seed, "toy policy")
+        self.scores: dict[ParameterSetting, list[float]] = {}
+
+    def propose(self, tasks: Mapping[str, TaskEmbedding], n: int) -> list[ParameterSetting]:
+        drawn: dict[ParameterSetting, None] = {}
+        while len(drawn) < n:
+            setting = self.space.sample(self.generator)
+            if setting not in self.scores:
+                drawn[setting] = None
+        return list(drawn)
+
+    def observe(self, scores: Sequence[TaskScore]) -> None:
+        for score in scores:
+            self.scores.setdefault(score.setting, []).append(score.value)
+
+    def predict(self, embedding: TaskEmbedding) -> Prediction:
+        best = max(self.scores, key=lambda setting: float(np.mean(self.scores[setting])))
+        return Prediction(best, {p.name: (0.25, 0.75) for p in self.space})
+
+    def state(self) -> PolicyState:
+        return PolicyState({"x": np.zeros(1)}, {"scores": [[s.as_dict(), v] for s, v in self.scores.items()]})
+
+    def load_state(self, space: ParameterSpace, state: PolicyState) -> None:
+        self.space = space
+        self.scores = {space.setting(values): scores for values, scores in state.data["scores"]}
+
+
+class Sim(Simulator):
+    class Config(ComponentConfig):
+        resolution: Annotated[int, Field(ge=1, le=64)] = 4
+        sleep: float = 0.0
+        fault: str = ""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return ("cup", "dog", "hat")
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return (self.config.resolution, self.config.resolution)
+
+    def render(self, setting: ParameterSetting, indices: Sequence[int], seed: int) -> Iterator[FrameBatch]:
+        mark(f"render {setting.key} {seed} {indices[0]}")
+        for start in range(0, len(indices), 7):
+            time.sleep(self.config.sleep)
+            batch = np.array(indices[start : start + 7], dtype=np.int64)
+            pixels = [
+                spawn_generator(seed, "toy pixels", f"{setting.key} {i}").integers(
+                    0, 256, (*self.image_size, 3), dtype=np.uint8
+                )
+                for i in batch
+            ]
+            labels = batch % 3
+            if self.config.fault == "raise" and start > 0:
+                raise RuntimeError("the lens is broken")
+            if self.config.fault == "order":
+                batch = batch[::-1]
+            if self.config.fault == "label":
+                labels = labels + 3
+            if self.config.fault == "shape":
+                pixels = [p[:1] for p in pixels]
+            if self.config.fault == "short" and start > 0:
+                return
+            if self.config.fault == "full":
+                raise OSError(28, "No space left on device", "/somewhere")
+            yield FrameBatch(batch, np.stack(pixels), labels)
+
+
+class ToyBackbone(Backbone):
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.value = json.loads((folder / "toy.json").read_text())["value"]
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        return np.full((len(images), 2), self.value, np.float32)
+
+
+class Train(Trainer):
+    class Config(ComponentConfig):
+        sleep: float = 0.0
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def pretrain(self, dataset: RenderedDataset, seed: int, folder: Path) -> Backbone:
+        assert not list(folder.iterdir())
+        mark(f"pretrain {dataset.setting.key} {seed}")
+        for epoch in range(3):
+            time.sleep(self.config.sleep)
+            report_progress("pretrain", epoch + 1, 3, "epochs")
+        noise = spawn_generator(seed, "toy", dataset.setting.key).random() * 0.1
+        return self._save(folder, float(np.mean(dataset.images)) / 255 + noise)
+
+    def untrained(self, seed: int, folder: Path) -> Backbone:
+        return self._save(folder, spawn_generator(seed, "toy", "untrained").random() * 0.1)
+
+    def load(self, folder: Path) -> Backbone:
+        return ToyBackbone(folder)
+
+    def _save(self, folder: Path, value: float) -> Backbone:
+        (folder / "toy.json").write_text(json.dumps({"value": value}))
+        return ToyBackbone(folder)
+
+
+class Evaluate(Evaluator):
+    def score(self, backbone: Backbone, task: Task, split: str, seed: int) -> Score:
+        mark(f"score {task.name} {split} {backbone.folder.name}")
+        part = task.split(split)
+        mean = float(np.mean(part.images)) / 255
+        return Score(min(1.0, float(backbone.features(part.images)[0, 0]) * mean), "toy accuracy", len(part))
+
+    def check(self, task: Task) -> None:
+        if task.name == "tiny":
+            raise TaskError("task 'tiny' has 3 training images, fewer than 5 neighbours", mend="add images")
+
+
+class Raising(Component):
+    """An observer that raises."""
+
+    @hookimpl
+    def task2sim_trial_end(self, trial: Any) -> None:
+        raise ValueError("the observer fell over")
+
+
+class Misspelt(Component):
+    """An observer with a hook that does not exist."""
+
+    @hookimpl
+    def task2sim_trial_ended(self, trial: Any) -> None:
+        pass
+
+
+class Stopper(Component):
+    """Stops the search after its first round."""
+
+    @hookimpl
+    def task2sim_policy_updated(self, round_number: int) -> None:
+        self.enough = round_number >= 1
+
+    @hookimpl
+    def task2sim_should_stop(self) -> bool:
+        return getattr(self, "enough", False)
