@@ -93,20 +93,22 @@ class ConsoleObserver:
         label = "untrained" if trial.setting is None else trial.setting.label
         self._remove(label)
         scores = "  ".join(f"{task} {100 * score.value:.1f}" for task, score in trial.scores.items())
-        self.console.print(f"{trial.phase:<9} {scores}  [dim]{label}[/]", highlight=False)
+        self.console.print(f"{trial.phase:<10} {scores}  [dim]{label}[/]", highlight=False, soft_wrap=True)
 
 
 def print_table(console: Console, run: Run) -> None:
-    """Print a run's final table."""
-    tasks = run.results.query("SELECT name, role FROM tasks ORDER BY position")
-    metric = run.results.query("SELECT metric FROM scores LIMIT 1")
-    table = Table(title=f"{metric[0]['metric'] if metric else 'score'} on test images (%), mean ± deviation")
-    table.add_column("")
-    for task in tasks:
-        table.add_column(task["name"] + (" (unseen)" if task["role"] == "unseen" else ""), justify="right")
-    for role in dict.fromkeys(task["role"] for task in tasks):
-        table.add_column(f"mean {role}", justify="right", style="bold")
-    for row in final_table(run.results):
-        cells = [row.tasks[task["name"]].percent() if task["name"] in row.tasks else "" for task in tasks]
-        table.add_row(row.method, *cells, *(cell.percent() for cell in row.groups.values()))
+    """Print a run's final table: a row for each task, a column for each method."""
+    roles = {row["name"]: row["role"] for row in run.results.query("SELECT name, role FROM tasks ORDER BY position")}
+    metric = run.results.query("SELECT metric FROM scores LIMIT 1")[0]["metric"]
+    methods = final_table(run.results)
+    table = Table(title=f"{metric} on test images (%), mean ± deviation over pre-trainings", title_justify="left")
+    table.add_column("task")
+    for method in methods:
+        table.add_column(method.method, justify="right")
+    for task, role in roles.items():
+        cells = [method.tasks[task].percent() for method in methods]
+        table.add_row(f"{task} (unseen)" if role == "unseen" else task, *cells)
+    table.add_section()
+    for role in dict.fromkeys(roles.values()):
+        table.add_row(f"mean {role}", *(method.groups[role].percent() for method in methods), style="bold")
     console.print(table)

@@ -211,6 +211,8 @@ class ParameterSetting(Mapping[str, ParameterValue]):
     @property
     def label(self) -> str:
         """A short text for people: the toggles that vary and the other values, such as ``"background+materials"``."""
+        if len(self._values) > 2 and all(value == 1 for value in self._values.values()):
+            return "everything varied"
         parts = [
             name if value == 1 and isinstance(value, int) else f"{name}={value}"
             for name, value in self._values.items()

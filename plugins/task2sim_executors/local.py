@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
 import queue
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
@@ -51,7 +52,8 @@ class LocalExecutor(Executor):
             else config.workers
         )
         self._pool: ProcessPoolExecutor | None = None
-        self._lifeline: Connection | None = None
+        self._futures: list[Future[Any]] = []
+        self._lifeline: Connection
         self._messages: Messages
 
     @property
@@ -74,6 +76,7 @@ class LocalExecutor(Executor):
             return
         pool, messages = self._start()
         futures: list[Future[Result]] = [pool.submit(_work, function, item) for item in items]
+        self._futures = [*(future for future in self._futures if not future.done()), *futures]
         try:
             for future in futures:
                 # Listeners are called here, in the thread that asked, so that they need no locks.
@@ -92,13 +95,16 @@ class LocalExecutor(Executor):
             raise
 
     def close(self) -> None:
-        """End the workers at once; may be called twice."""
-        if self._lifeline is not None:
+        """End the workers, at once if they are at work; may be called twice."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        if any(not future.done() for future in self._futures):
             self._lifeline.close()  # workers see the end of their pipe and exit
-            self._lifeline = None
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        pool.shutdown(wait=True, cancel_futures=True)
+        self._lifeline.close()
+        self._messages.close()
+        self._futures = []
 
     def _start(self) -> tuple[ProcessPoolExecutor, Messages]:
         if self._pool is None:
@@ -136,6 +142,8 @@ def _end_with_parent(lifeline: Connection) -> None:
     try:
         lifeline.recv()
     except (EOFError, OSError):
+        # Libraries' locks that are not removed now would be reported as leaked, below the study's last line.
+        multiprocessing.util._run_finalizers()  # type: ignore[attr-defined]
         os._exit(0)
 
 
