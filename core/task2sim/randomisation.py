@@ -27,13 +27,13 @@ from task2sim.scenes import (
 )
 from task2sim.seeds import image_uniforms
 
-DEFAULT_CAMERA_DISTANCE = 2.4
+DEFAULT_CAMERA_DISTANCE = 2.0
 """Metres from the camera to an object of bounding-sphere diameter 1: it fills about two thirds of the picture."""
 
 CAMERA_DIRECTION: Vector = (0.45, -0.8, 0.4)
 """From the object towards the camera: the front, seen a little from the right and from above."""
 
-DISTANCE_FACTORS = (0.75, 2.0)
+DISTANCE_FACTORS = (0.75, 1.75)
 """Nearest and farthest camera, relative to the default; the paper's 0.4 to 1.5 of a default of 1, shifted so
 that the camera never enters the object."""
 
