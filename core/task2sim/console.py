@@ -102,7 +102,7 @@ def print_table(console: Console, run: Run) -> None:
     metric = run.results.query("SELECT metric FROM scores LIMIT 1")[0]["metric"]
     methods = final_table(run.results)
     table = Table(title=f"{metric} on test images (%), mean ± deviation over pre-trainings", title_justify="left")
-    table.add_column("task")
+    table.add_column("task", no_wrap=True)
     for method in methods:
         table.add_column(method.method, justify="right")
     for task, role in roles.items():

@@ -234,8 +234,13 @@ def plugin_call(title: str) -> Iterator[None]:
         raise failure from error
 
 
-def disk_error(error: Exception) -> StoreError | None:
-    """The one-line error for a disk that is full or can't be written; None for any other error."""
+def disk_error(error: Exception, place: str = "") -> StoreError | None:
+    """The one-line error for a disk that is full or can't be written; None for any other error.
+
+    Args:
+        error: What was raised.
+        place: Where it was, if the error does not say.
+    """
     mends = {
         "ENOSPC": ("no space left on the disk", "free some room and run the same command again"),
         "EDQUOT": ("the disk quota is used up", "free some room and run the same command again"),
@@ -245,5 +250,5 @@ def disk_error(error: Exception) -> StoreError | None:
         import errno
 
         if (known := mends.get(errno.errorcode.get(error.errno, ""))) is not None:
-            return StoreError(known[0], place=str(error.filename or ""), mend=known[1])
+            return StoreError(known[0], place=str(error.filename or place), mend=known[1])
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +54,13 @@ def render_dataset(
             if not labels_path.exists():
                 labels = np.empty(count, dtype=np.int64)
                 filled = 0
-                with plugin_call(title):
-                    for batch in simulator.render(setting, range(start, start + count), seed):
-                        _check(batch, image_shape, start + filled, count - filled, len(categories), title)
-                        file.seek(offset + (start + filled) * image_bytes)
-                        file.write(np.ascontiguousarray(batch.rgb).data)
-                        labels[filled : filled + len(batch)] = batch.labels
-                        filled += len(batch)
-                        report_progress("render", start + filled, images, "images")
+                for batch in _batches(simulator, title, setting, range(start, start + count), seed):
+                    _check(batch, image_shape, start + filled, count - filled, len(categories), title)
+                    file.seek(offset + (start + filled) * image_bytes)
+                    file.write(np.ascontiguousarray(batch.rgb).data)
+                    labels[filled : filled + len(batch)] = batch.labels
+                    filled += len(batch)
+                    report_progress("render", start + filled, images, "images")
                 if filled != count:
                     raise PluginError(f"{title} rendered {filled} of {count} images", mend="report it to its author")
                 file.flush()
@@ -84,6 +84,14 @@ def render_dataset(
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
     for path in shards:
         path.unlink()
+
+
+def _batches(
+    simulator: Simulator, title: str, setting: ParameterSetting, indices: range, seed: int
+) -> Iterator[FrameBatch]:
+    """What the simulator renders; only its own errors are put down to it, not those of whoever writes the images."""
+    with plugin_call(title):
+        yield from simulator.render(setting, indices, seed)
 
 
 def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.uint8]) -> int:

@@ -112,7 +112,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            known = disk_error(error)
+            known = disk_error(error, str(place))
             raise known or StoreError(
                 f"can't write to the store: {error.strerror or error}",
                 place=str(error.filename or place),
