@@ -62,10 +62,8 @@ def test_a_study_runs_with_it_and_knows_its_parameters(site: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     with sqlite3.connect(folder / "results.sqlite") as results:
-        assert [row[0] for row in results.execute("SELECT name FROM parameters ORDER BY position")] == [
-            "colour",
-            "noise",
-        ]
+        names = results.execute("SELECT name FROM parameters ORDER BY position").fetchall()
+        assert names == [("colour",), ("noise",)]
         assert results.execute("SELECT COUNT(*) FROM trials WHERE phase = 'search'").fetchone() == (2,)
     assert "toy-stripes 1.0" in (folder / "provenance.json").read_text()
 

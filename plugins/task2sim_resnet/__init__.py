@@ -1,0 +1,1 @@
+"""ResNet pre-training, and the evaluators that score backbones."""

@@ -1,0 +1,109 @@
+"""transformers' ResNets, and the surroundings that make work with them reproducible.
+
+Imports torch and transformers, so import it only when work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import torch
+
+# The package's front door would import kindred models too; these two modules are all that is needed.
+from transformers.models.resnet.configuration_resnet import ResNetConfig
+from transformers.models.resnet.modeling_resnet import ResNetForImageClassification
+
+from task2sim import ConfigError
+
+Network: TypeAlias = Any
+"""A `ResNetForImageClassification`; transformers' annotations contradict one another under ``mypy --strict``."""
+
+
+def build(
+    depths: Sequence[int], widths: Sequence[int], layer_type: str, stem_width: int, categories: Sequence[str]
+) -> Network:
+    """Make a network with random weights, drawn from torch's generator.
+
+    Args:
+        depths: Blocks of each stage.
+        widths: Channels of each stage.
+        layer_type: ``"basic"`` or ``"bottleneck"``.
+        stem_width: Channels of the first convolution.
+        categories: What the classification head tells apart; none, no head.
+    """
+    config = ResNetConfig(
+        embedding_size=stem_width,
+        hidden_sizes=list(widths),
+        depths=list(depths),
+        layer_type=layer_type,
+        id2label=dict(enumerate(categories)),
+        label2id={category: label for label, category in enumerate(categories)},
+        architectures=["ResNetForImageClassification"],
+    )
+    network: Network = ResNetForImageClassification(config)
+    # On a CPU, convolutions are faster with the channels last: training by a fifth, inference by more.
+    return network.to(memory_format=torch.channels_last)
+
+
+def open_network(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Network:
+    """Make a network with these weights, on the CPU and ready for inference.
+
+    Raises:
+        RuntimeError: the weights are not those of such a network.
+    """
+    with torch.device("meta"):  # No initial weights: they would be drawn from the caller's generator, in vain.
+        network: Network = ResNetForImageClassification(ResNetConfig.from_dict(dict(config)))
+    network.load_state_dict(weights, assign=True)
+    return network.to(memory_format=torch.channels_last).eval()
+
+
+def with_new_head(network: Network, categories: Sequence[str]) -> Network:
+    """Make a network with the same weights but a new, random classification head, drawn from torch's generator."""
+    config = network.config
+    renewed = build(config.depths, config.hidden_sizes, config.layer_type, config.embedding_size, categories)
+    renewed.resnet.load_state_dict(network.resnet.state_dict())
+    return renewed
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called ``"auto"``, ``"cpu"`` or ``"cuda"``; ``"auto"`` is accelerate's choice.
+
+    Raises:
+        ConfigError: the device is missing.
+    """
+    if name == "auto":
+        from accelerate import PartialState
+
+        return torch.device(PartialState().device)
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("there is no CUDA device that torch can use", place="device", mend="use auto or cpu")
+    return torch.device(name)
+
+
+@contextmanager
+def pinned_threads(threads: int) -> Iterator[None]:
+    """Compute with this many CPU threads inside the block: sums depend on how they are divided."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def reproducible(seed: int, threads: int) -> Iterator[None]:
+    """Make everything random and every sum inside the block depend on the arguments alone.
+
+    transformers' initial weights and kornia's augmentation draw from torch's global generators. They are seeded
+    inside, and are as they were afterwards.
+    """
+    with (
+        pinned_threads(threads),
+        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+    ):
+        torch.manual_seed(seed)
+        yield
