@@ -9,6 +9,7 @@ from task2sim.errors import (
     Task2SimError,
     TaskError,
 )
+from task2sim.fingerprints import fingerprint_folder
 from task2sim.interfaces import (
     API_VERSION,
     Backbone,
@@ -87,6 +88,7 @@ __all__ = [
     "TaskSource",
     "Toggle",
     "Trainer",
+    "fingerprint_folder",
     "hookimpl",
     "not_in_key",
     "report_progress",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
@@ -101,7 +102,8 @@ def print_table(console: Console, run: Run) -> None:
     roles = {row["name"]: row["role"] for row in run.results.query("SELECT name, role FROM tasks ORDER BY position")}
     metric = run.results.query("SELECT metric FROM scores LIMIT 1")[0]["metric"]
     methods = final_table(run.results)
-    table = Table(title=f"{metric} on test images (%), mean ± deviation over pre-trainings", title_justify="left")
+    title = f"{metric} on test images (%), mean ± deviation over pre-trainings"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     table.add_column("task", no_wrap=True)
     for method in methods:
         table.add_column(method.method, justify="right")

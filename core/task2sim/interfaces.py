@@ -59,7 +59,10 @@ class Component:
         """Build the component; cheap, without rendering, training or downloading."""
 
     def fingerprint(self) -> str:
-        """A hash of files outside the configuration that change results, such as a folder of meshes; else empty."""
+        """A hash of files outside the configuration that change results, such as a folder of meshes; else empty.
+
+        `fingerprint_folder` makes one. The path itself is then marked with `not_in_key`.
+        """
         return ""
 
 

@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS tasks (
     classes INTEGER, train INTEGER, val INTEGER, test INTEGER, fingerprint TEXT
 );
 CREATE TABLE IF NOT EXISTS parameters (
-    name TEXT PRIMARY KEY, position INTEGER, type TEXT NOT NULL, choices TEXT NOT NULL, description TEXT
+    name TEXT PRIMARY KEY, position INTEGER, type TEXT NOT NULL, choices TEXT NOT NULL, low REAL,
+    high REAL, description TEXT
 );
 CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, label TEXT NOT NULL, choices TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (

@@ -286,6 +286,8 @@ class _Study:
                     "position": position,
                     "type": type(parameter).__name__.lower(),
                     "choices": list(parameter.values),
+                    "low": getattr(parameter, "low", None),
+                    "high": getattr(parameter, "high", None),
                     "description": parameter.description,
                 }
                 for position, parameter in enumerate(self.space)

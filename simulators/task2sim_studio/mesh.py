@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -17,6 +18,10 @@ def _float32(value: Any) -> NDArray[np.float32]:
 
 def _int32(value: Any) -> NDArray[np.int32]:
     return np.ascontiguousarray(value, dtype=np.int32)
+
+
+def _parts(value: Iterable[Part]) -> tuple[Part, ...]:
+    return tuple(value)
 
 
 @attrs.frozen
@@ -78,4 +83,4 @@ class Mesh:
     uvs: NDArray[np.float32] = attrs.field(converter=_float32, repr=False)
     triangles: NDArray[np.int32] = attrs.field(converter=_int32, repr=lambda value: f"<{value.shape}>")
     part_of_triangle: NDArray[np.int32] = attrs.field(converter=_int32, repr=False)
-    parts: tuple[Part, ...] = attrs.field(converter=tuple)
+    parts: tuple[Part, ...] = attrs.field(converter=_parts)

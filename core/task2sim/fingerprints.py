@@ -1,0 +1,22 @@
+"""Hashes of files, for components whose results depend on what lies outside their configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+
+def fingerprint_folder(folder: Path) -> str:
+    """A hexadecimal hash of the names and contents of all files in a folder and those below it.
+
+    Moving the folder does not change it; hidden files do not count. A folder that is missing counts as empty:
+    whoever reads it says so.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+            digest.update(relative.as_posix().encode() + b"\0")
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,65 @@
+"""The answer of a study in sentences, computed from its final table."""
+
+from __future__ import annotations
+
+import math
+
+from task2sim.summary import Cell, Row
+from task2sim_report.content import Content, TaskFacts, listed
+
+
+def answer(content: Content) -> list[str]:
+    """One paragraph for the unseen tasks and one for the seen ones, the more important first.
+
+    Nothing is claimed that the table does not show: a difference no larger than the larger of the two standard
+    deviations is called one within the spread.
+    """
+    return [
+        f"{_numbers(content.table, role, content.of_role(role), content.metric)} {_verdict(content.table, role)}"
+        for role in ("unseen", "seen")
+        if role in content.table[0].groups
+    ]
+
+
+def _numbers(table: list[Row], role: str, tasks: list[TaskFacts], metric: str) -> str:
+    first, *others = (row for row in table if role in row.groups)
+    own = first.groups[role]
+    where = f"the {role} task {tasks[0].name}" if len(tasks) == 1 else f"the {len(tasks)} {role} tasks (mean)"
+    predicted = "the predicted setting" if len(tasks) == 1 else "the settings predicted for them"
+    text = f"On {where}, {predicted} reached {_percent(own)} {metric} ({_pretrainings(own.count)})"
+    rest = [
+        f"{row.method} {_percent(row.groups[role])}"
+        + ("" if row.groups[role].count == own.count else f" ({row.groups[role].count})")
+        for row in others
+    ]
+    return f"{text}; {listed(rest)}." if rest else f"{text}."
+
+
+def _verdict(table: list[Row], role: str) -> str:
+    first, *others = (row for row in table if role in row.groups)
+    if not others:
+        return ""
+    rival = max(others, key=lambda row: row.groups[role].mean)
+    own, best = first.groups[role], rival.groups[role]
+    if own.mean == best.mean:
+        return f"That equals {rival.method}, the best of the others."
+    gap = abs(own.mean - best.mean)
+    points = f"{100 * gap:.1f} points"
+    spreads = [cell.deviation for cell in (own, best) if not math.isnan(cell.deviation)]
+    if not spreads:
+        judged = "with one pre-training each there is no spread to judge this difference by"
+    elif gap <= max(spreads):
+        judged = "the difference is within the spread, so this run does not tell the two apart"
+    else:
+        judged = f"the difference is larger than the spread of pre-trainings ({100 * max(spreads):.1f} points)"
+    if own.mean > best.mean:
+        return f"That is the best of all, {points} above {rival.method}; {judged}."
+    return f"It did not win: {rival.method} reached {points} more; {judged}."
+
+
+def _percent(cell: Cell) -> str:
+    return f"{cell.percent()} %".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _pretrainings(count: int) -> str:
+    return f"{count} pre-training{'' if count == 1 else 's'}"

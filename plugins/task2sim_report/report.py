@@ -1,0 +1,200 @@
+"""report.html: one self-contained file, made from a run folder alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import attrs
+import yaml
+
+from task2sim import StoreError
+from task2sim.run import CONFIG, PROVENANCE
+from task2sim_report import figures
+from task2sim_report.answer import answer
+from task2sim_report.content import Content, listed, read_content
+from task2sim_report.samples import Samples, Strip, read_samples
+
+TEMPLATE = Path(__file__).parent / "report.html.j2"
+
+
+def write_report(run_folder: Path, target: Path) -> None:
+    """Write the report of a finished run; the same folder gives the same bytes.
+
+    Args:
+        run_folder: Holds ``results.sqlite``, ``config.resolved.yaml``, ``provenance.json`` and maybe ``samples/``.
+        target: The file to write, whole or not at all.
+
+    Raises:
+        StoreError: it is no run folder, the run is not finished, or the file can't be written.
+    """
+    text = render_report(run_folder)
+    partial = target.with_name(target.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise StoreError(
+            f"can't write the report: {error.strerror or error}", place=str(target), mend="choose another with --out"
+        ) from error
+
+
+def render_report(run_folder: Path) -> str:
+    """The report of a finished run, as HTML.
+
+    Raises:
+        StoreError: it is no run folder, or the run is not finished.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    content = read_content(run_folder)
+    samples = read_samples(run_folder)
+    config = _read(run_folder / CONFIG)
+    provenance = _flat(json.loads(_read(run_folder / PROVENANCE)))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(duration=duration, count=lambda number: f"{number:,}", listed=listed)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        content=content,
+        facts=content.facts,
+        study=yaml.safe_load(config),
+        answer=answer(content),
+        columns=_columns(content),
+        table=_table(content),
+        samples=samples,
+        pictures=_pictures(content, samples),
+        task_bars=_task_bars(content),
+        learned=figures.heat_map(
+            _marked_names(content), content.parameters, [content.learned[task.name] for task in content.tasks]
+        ),
+        curve=figures.search_curve(content.search, None),
+        task_curves={task.name: figures.search_curve(content.search, task.name) for task in content.of_role("seen")},
+        distance_map=_distance_map(content),
+        config=config,
+        provenance=provenance,
+        study_file=Path(content.facts["source"]).name,
+        run_name=run_folder.resolve().name,
+        finite=math.isfinite(content.settings_in_all),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: ``"4 min 12 s"``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@attrs.frozen
+class Column:
+    """A column of the final table."""
+
+    title: str
+    note: str
+    is_unseen: bool
+    is_mean: bool
+
+
+@attrs.frozen
+class TableRow:
+    """A row of the final table: for each column its text, and whether it is the best there."""
+
+    method: str
+    count: str
+    cells: list[tuple[str, bool]]
+
+
+@attrs.frozen
+class Pictures:
+    """A row of pictures; no strip if the store had lost them."""
+
+    title: str
+    is_predicted: bool
+    words: str
+    strip: Strip | None
+
+
+def _columns(content: Content) -> list[Column]:
+    columns = [Column(task.name, f"{task.test:,} images", task.role == "unseen", False) for task in content.tasks]
+    for role in content.table[0].groups:
+        number = len(content.of_role(role))
+        if number > 1:
+            columns.append(Column(f"mean of {role}", f"{number} tasks", role == "unseen", True))
+    return columns
+
+
+def _table(content: Content) -> list[TableRow]:
+    roles = [role for role in content.table[0].groups if len(content.of_role(role)) > 1]
+    lines = [
+        [row.tasks.get(task.name) for task in content.tasks] + [row.groups.get(role) for role in roles]
+        for row in content.table
+    ]
+    best = [max(cell.mean for cell in column if cell) for column in zip(*lines, strict=True)]
+    rows = []
+    for row, line in zip(content.table, lines, strict=True):
+        counts = sorted({cell.count for cell in row.tasks.values()})
+        cells = [
+            (cell.percent(), cell.mean == top) if cell else ("", False) for cell, top in zip(line, best, strict=True)
+        ]
+        rows.append(TableRow(row.method, "–".join(map(str, dict.fromkeys([counts[0], counts[-1]]))), cells))
+    return rows
+
+
+def _pictures(content: Content, samples: Samples) -> list[Pictures]:
+    rows: dict[str, Pictures] = {}
+    for shown in content.pictured:
+        if shown.tasks:
+            title = f"predicted for {listed(list(shown.tasks))}"
+        else:
+            number = content.settings_of[shown.method]
+            title = shown.method if number == 1 else f"{shown.method}: one of {number}"
+        if earlier := rows.get(shown.key):
+            rows[shown.key] = attrs.evolve(earlier, title=f"{earlier.title}; also {title}")
+        else:
+            strip = samples.settings.get(shown.key)
+            rows[shown.key] = Pictures(title, bool(shown.tasks), content.words[shown.key], strip)
+    return list(rows.values())
+
+
+def _task_bars(content: Content) -> dict[str, str]:
+    cells = [cell for row in content.table for cell in row.tasks.values()]
+    limit = max(cell.mean + (0.0 if math.isnan(cell.deviation) else cell.deviation) for cell in cells) or 1.0
+    return {
+        task.name: figures.task_bars(
+            [(row.method, row.tasks[task.name]) for row in content.table if task.name in row.tasks], limit
+        )
+        for task in content.tasks
+    }
+
+
+def _distance_map(content: Content) -> str:
+    if len(content.tasks) < 2 or not content.distances:
+        return ""
+    named = dict(zip((task.name for task in content.tasks), _marked_names(content), strict=True))
+    distances = {(named[a], named[b]): distance for (a, b), distance in content.distances.items()}
+    return figures.distance_map(list(named.values()), distances)
+
+
+def _marked_names(content: Content) -> list[str]:
+    return [task.name + (" (unseen)" if task.role == "unseen" else "") for task in content.tasks]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"can't read the run folder: {error.strerror or error}", place=str(path), mend="run the study again"
+        ) from error
+
+
+def _flat(data: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested plain data as (name, text) pairs."""
+    if isinstance(data, dict):
+        return [pair for key, value in data.items() for pair in _flat(value, f"{name} {key}".strip())]
+    return [(name, "" if data is None else str(data))]

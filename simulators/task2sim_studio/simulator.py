@@ -1,0 +1,129 @@
+"""The embedded simulator: procedural objects, materials and skies, rendered by Warp kernels on a CPU or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from task2sim import (
+    ComponentConfig,
+    ConfigError,
+    FrameBatch,
+    Scene,
+    SceneAssets,
+    SceneSimulator,
+    fingerprint_folder,
+    not_in_key,
+)
+from task2sim_studio.mesh import MATERIALS
+
+if TYPE_CHECKING:
+    from task2sim_studio.renderer import Renderer
+
+
+class Studio(SceneSimulator):
+    """Renders one scene an image, with masks, depth and the scene graph; all eight parameters are honoured."""
+
+    class Config(ComponentConfig):
+        """What to render with."""
+
+        resolution: Annotated[int, Field(ge=16, le=1024, description="Height and width of the images in pixels.")] = (
+            64
+        )
+        categories: Annotated[
+            tuple[str, ...] | None, Field(min_length=2, description="Categories to render; null takes all.")
+        ] = None
+        instances: Annotated[
+            int, Field(ge=1, le=1000, description="Different objects in each category of the procedural catalogue.")
+        ] = 24
+        meshes: Annotated[
+            Path | None,
+            not_in_key(description="Folder of .obj, .glb or .ply files by class, instead of the procedural catalogue."),
+        ] = None
+        environments: Annotated[
+            Path | None, not_in_key(description="Folder of .hdr panoramas, instead of the procedural surroundings.")
+        ] = None
+        device: Annotated[
+            Literal["auto", "cpu", "cuda"],
+            not_in_key(description="Where to render; CPU and CUDA may differ in the last bits of a pixel."),
+        ] = "auto"
+
+    def __init__(self, config: Config) -> None:
+        from task2sim_studio.catalogue import FolderCatalogue, ProceduralCatalogue
+        from task2sim_studio.environments import FolderEnvironments, ProceduralEnvironments
+
+        self._config = config
+        self._renderer: Renderer | None = None
+        # About a million samples a batch: enough to fill a launch, little enough to stay in the caches.
+        self.batch_size = max(1, min(64, 2**20 // config.resolution**2))
+        self._catalogue = (
+            ProceduralCatalogue(config.categories, config.instances)
+            if config.meshes is None
+            else FolderCatalogue(config.meshes)
+        )
+        self._environments = (
+            ProceduralEnvironments() if config.environments is None else FolderEnvironments(config.environments)
+        )
+        self._assets = SceneAssets(
+            instances=self._chosen(dict(self._catalogue.instances)),
+            materials=MATERIALS,
+            backgrounds=self._environments.names,
+        )
+
+    def fingerprint(self) -> str:
+        """A hash of the folders of meshes and panoramas, where they are given."""
+        folders = (self._config.meshes, self._config.environments)
+        return " ".join("" if folder is None else fingerprint_folder(folder) for folder in folders).strip()
+
+    def _chosen(self, instances: dict[str, int]) -> dict[str, int]:
+        for name in self._config.categories or ():
+            if name not in instances:
+                near = get_close_matches(name, instances, 1)
+                raise ConfigError(
+                    f"there is no category {name!r}",
+                    mend=f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(instances))}",
+                )
+        return {name: instances[name] for name in self._config.categories or instances}
+
+    @property
+    def assets(self) -> SceneAssets:
+        """The chosen categories, the procedural materials and the surroundings."""
+        return self._assets
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width, both the resolution."""
+        return (self._config.resolution, self._config.resolution)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Everything a frame can hold."""
+        return frozenset({"rgb", "instance-mask", "category-mask", "depth", "scene-graph"})
+
+    def render_scenes(self, scenes: Sequence[Scene]) -> FrameBatch:
+        """Render scenes, one image each.
+
+        Raises:
+            ConfigError: CUDA was asked for and there is none, or a mesh or panorama can't be read.
+        """
+        if self._renderer is None:
+            from task2sim_studio.renderer import Renderer
+
+            self._renderer = Renderer(
+                self._config.resolution,
+                self._catalogue.mesh,
+                self._environments.load,
+                self._assets.categories,
+                self._config.device,
+            )
+        return self._renderer.render(scenes)
+
+    def close(self) -> None:
+        """Give the device's memory back; rendering again starts afresh."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None

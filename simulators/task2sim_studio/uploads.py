@@ -1,0 +1,179 @@
+"""Meshes and environments on the device: uploaded when first needed, kept for the next batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from task2sim import ConfigError
+from task2sim_studio import kernels
+from task2sim_studio.environments import LEVELS, Environment, level_sizes, texel_angle
+from task2sim_studio.mesh import MATERIALS, Mesh
+from task2sim_studio.packing import Placed
+
+_MESH_BUDGET = 6_000_000
+"""Triangles that may lie on the device before all meshes are dropped and uploaded anew as needed: about 0.5 GB."""
+
+_ENVIRONMENT_BUDGET = 64
+
+
+@attrs.define(eq=False)
+class Store:
+    """An array on the device that grows by doubling."""
+
+    dtype: Any
+    device: str
+    length: int = 0
+    array: Any = None
+
+    def append(self, values: NDArray[Any]) -> int:
+        """Add values at the end and return where they begin."""
+        start = self.length
+        self.length += len(values)
+        if self.array is None or self.length > len(self.array):
+            larger = wp.empty(max(self.length, 2 * start, 1024), dtype=self.dtype, device=self.device)
+            if start:
+                wp.copy(larger, self.array, count=start)
+            self.array = larger
+        wp.copy(self.array, wp.array(values, dtype=self.dtype, device="cpu"), start, 0, len(values))
+        return start
+
+
+class Meshes:
+    """All uploaded meshes."""
+
+    def __init__(self, load: Callable[[str, int], Mesh], device: str) -> None:
+        self._load = load
+        self._device = device
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all meshes."""
+        self._placed: dict[tuple[str, int], Placed] = {}
+        types = (wp.vec3, wp.vec3, wp.vec2, wp.vec3i, wp.int32)
+        self._stores = tuple(Store(dtype, self._device) for dtype in types)
+
+    def placed(self, keys: Sequence[tuple[str, int]]) -> list[Placed]:
+        """Upload what is missing; all of `keys` lie on the device afterwards."""
+        if self._stores[3].length > _MESH_BUDGET:
+            self.clear()
+        for key in keys:
+            if key not in self._placed:
+                mesh = self._load(*key)
+                _check(mesh, f"{key[0]}/{key[1]}")
+                self._placed[key] = self._upload(mesh)
+        return [self._placed[key] for key in keys]
+
+    def geometry(self) -> Any:
+        """The arrays as the kernels take them."""
+        geometry = kernels.Geometry()
+        names = ("positions", "normals", "uvs", "triangles", "parts")
+        for name, store in zip(names, self._stores, strict=True):
+            setattr(geometry, name, store.array)
+        return geometry
+
+    def _upload(self, mesh: Mesh) -> Placed:
+        arrays = (mesh.vertices, mesh.normals, mesh.uvs, mesh.triangles, mesh.part_of_triangle)
+        starts = [store.append(values) for store, values in zip(self._stores, arrays, strict=True)]
+        return Placed(
+            vertices=len(mesh.vertices),
+            triangles=len(mesh.triangles),
+            first_vertex=starts[0],
+            first_triangle=starts[3],
+            closed=is_closed(mesh),
+            parts=mesh.parts,
+            kinds=np.array([MATERIALS.index(part.material.name) for part in mesh.parts]),
+            seeds=np.array([part.material.seed for part in mesh.parts]),
+            colours=np.array([part.colour or (np.nan,) * 3 for part in mesh.parts], dtype=np.float32),
+        )
+
+
+def _check(mesh: Mesh, name: str) -> None:
+    """Refuse a mesh whose numbers point outside its arrays: kernels don't look."""
+    vertices, triangles, parts = len(mesh.vertices), len(mesh.triangles), len(mesh.parts)
+    shapes = {
+        "vertices": (mesh.vertices.shape, (vertices, 3)),
+        "normals": (mesh.normals.shape, (vertices, 3)),
+        "uvs": (mesh.uvs.shape, (vertices, 2)),
+        "triangles": (mesh.triangles.shape, (triangles, 3)),
+        "part_of_triangle": (mesh.part_of_triangle.shape, (triangles,)),
+    }
+    for field, (shape, expected) in shapes.items():
+        if shape != expected:
+            raise ConfigError(f"the mesh's {field} have shape {shape}, not {expected}", place=name)
+    for field, values, count in (
+        ("triangles", mesh.triangles, vertices),
+        ("part_of_triangle", mesh.part_of_triangle, parts),
+    ):
+        if values.size and not (values.min() >= 0 and values.max() < count):
+            raise ConfigError(f"the mesh's {field} must lie in [0, {count})", place=name)
+
+
+def is_closed(mesh: Mesh) -> bool:
+    """Whether the mesh encloses space and faces outwards, so that its back faces can never be seen.
+
+    Vertices that coincide count as one, since seams of texture coordinates and creases double them.
+    """
+    if len(mesh.triangles) == 0 or not np.isfinite(mesh.vertices).all():
+        return False
+    _, welded = np.unique(np.round(mesh.vertices * 1e5).astype(np.int32), axis=0, return_inverse=True)
+    corners = welded.reshape(-1)[mesh.triangles].astype(np.int64)
+    ring = np.roll(corners, -1, axis=1)
+    real = (corners != ring).all(axis=1)
+    count = int(welded.max()) + 1
+    forth = np.sort((corners[real] * count + ring[real]).ravel())
+    back = np.sort((ring[real] * count + corners[real]).ravel())
+    if not np.array_equal(forth, back):
+        return False
+    a, b, c = (mesh.vertices[mesh.triangles[:, i]].astype(np.float64) for i in range(3))
+    return float(np.einsum("ij,ij->", a, np.cross(b, c))) > 0.0
+
+
+class Environments:
+    """All uploaded environments."""
+
+    def __init__(self, load: Callable[[str, int], Environment], size: int, device: str) -> None:
+        self._load = load
+        self._size = size
+        self._device = device
+        sizes = np.array(level_sizes(size), dtype=np.int32)
+        areas = (sizes + 2) ** 2
+        self._stride = int(areas.sum())
+        self._level_size: Any = wp.array(sizes, dtype=wp.int32, device=device)
+        first = np.concatenate([[0], np.cumsum(areas)[:-1]]).astype(np.int32)
+        self._level_first: Any = wp.array(first, dtype=wp.int32, device=device)
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all environments."""
+        self._numbers: dict[str, int] = {}
+        self._texels = Store(wp.vec3, self._device)
+        self._harmonics = Store(wp.vec3, self._device)
+
+    def numbers(self, names: Sequence[str]) -> list[int]:
+        """Upload what is missing, and return each one's number."""
+        if len(self._numbers) > _ENVIRONMENT_BUDGET:
+            self.clear()
+        for name in names:
+            if name not in self._numbers:
+                environment = self._load(name, self._size)
+                self._texels.append(environment.texels)
+                self._numbers[name] = self._harmonics.append(environment.harmonics) // 9
+        return [self._numbers[name] for name in names]
+
+    def surroundings(self) -> Any:
+        """The arrays as the kernels take them."""
+        surroundings: Any = kernels.Surroundings()
+        surroundings.texels = self._texels.array
+        surroundings.harmonics = self._harmonics.array
+        surroundings.level_first = self._level_first
+        surroundings.level_size = self._level_size
+        surroundings.levels = LEVELS
+        surroundings.stride = self._stride
+        surroundings.texel_angle = texel_angle(self._size)
+        return surroundings
