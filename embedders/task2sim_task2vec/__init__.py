@@ -1,0 +1,1 @@
+"""Task2Vec: tasks as vectors."""

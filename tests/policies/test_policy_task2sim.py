@@ -1,0 +1,259 @@
+"""The task2sim policy: it learns, keeps to its budget, and comes back from its state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from task2sim import (
+    TASK2SIM_PARAMETERS,
+    Choice,
+    Interval,
+    ParameterError,
+    ParameterSetting,
+    ParameterSpace,
+    PluginError,
+    PolicyState,
+    TaskEmbedding,
+    TaskError,
+    TaskScore,
+    Toggle,
+)
+from task2sim_policies.reinforce import Task2SimPolicy
+
+Reward = Callable[[str, ParameterSetting], float]
+MIXED = ParameterSpace(
+    [Toggle("blur"), Choice("sky", ("dawn", "noon", "dusk")), Interval("fog", 0.0, 2.0, description="per metre")]
+)
+
+
+def embeddings(count: int = 6, length: int = 300) -> dict[str, TaskEmbedding]:
+    """Tasks of two kinds, even and odd, alike within a kind."""
+    generator = np.random.default_rng(0)
+    kinds = generator.random((2, length))
+    return {
+        f"task{i}": TaskEmbedding(
+            f"task{i}", (1 + i) * (kinds[i % 2] + 0.1 * generator.random(length)).astype(np.float32)
+        )
+        for i in range(count)
+    }
+
+
+def reward(task: str, setting: ParameterSetting) -> float:
+    """Even tasks like the first four toggles off and the others on, odd ones the opposite; odd ones are easier."""
+    odd = int(task.removeprefix("task")) % 2
+    values = [int(v) for v in setting.values()]
+    liked = sum(v != odd for v in values[4:]) + sum(v == odd for v in values[:4])
+    return 50.0 * odd + (1 + 9 * odd) * liked
+
+
+def search(
+    policy: Task2SimPolicy,
+    space: ParameterSpace,
+    tasks: dict[str, TaskEmbedding],
+    budget: int,
+    reward: Reward,
+    seed=1,
+) -> list[list[ParameterSetting]]:
+    policy.start(space, seed)
+    tried: set[ParameterSetting] = set()
+    rounds: list[list[ParameterSetting]] = []
+    while len(tried) < budget:
+        settings = policy.propose(tasks, budget - len(tried))
+        if not settings:
+            break
+        assert len(set(settings)) == len(settings)
+        assert len(set(settings) - tried) <= budget - len(tried)
+        tried |= set(settings)
+        rounds.append(settings)
+        policy.observe([TaskScore(task, s, reward(task, s)) for s in settings for task in tasks])
+    return rounds
+
+
+def policy(**config: object) -> Task2SimPolicy:
+    return Task2SimPolicy(Task2SimPolicy.Config(**config))
+
+
+def mean_reward(learned: Task2SimPolicy, tasks: Sequence[TaskEmbedding]) -> float:
+    return float(np.mean([reward(t.task, learned.predict(t).setting) for t in tasks]))
+
+
+def test_learns_what_suits_each_task_seen_and_unseen() -> None:
+    everyone = embeddings(8)
+    seen = {name: everyone[name] for name in list(everyone)[:6]}
+    learned = policy()
+    rounds = search(learned, TASK2SIM_PARAMETERS, seen, 30, reward)
+    tried = {s for settings in rounds for s in settings}
+    best_single = max(np.mean([reward(t, s) for t in seen]) for s in tried)
+    seen_reward = mean_reward(learned, list(seen.values()))
+    unseen = [everyone["task6"], everyone["task7"]]
+    assert seen_reward > best_single + 1
+    assert mean_reward(learned, unseen) > best_single
+
+
+def test_the_papers_learner_without_replay_learns_from_its_own_draws() -> None:
+    tasks = embeddings(4)
+    learned = policy(initial=0, replay=0, imitation=0.0, batch=100, epochs=200, learning_rate=1e-2)
+    search(learned, TASK2SIM_PARAMETERS, tasks, 10**6, reward)
+    best_single = max(np.mean([reward(t, s) for t in tasks]) for s in TASK2SIM_PARAMETERS.enumerate())
+    assert mean_reward(learned, list(tasks.values())) > best_single + 3
+
+
+def test_each_advantage_weighs_its_own_task_alone() -> None:
+    from task2sim_policies.network import Learner, PolicyNetwork
+
+    network = PolicyNetwork(2, 8, np.array([2, 2]), seed=0)
+    coordinates = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    learner = Learner(
+        network, coordinates, np.ones(2, np.float32), 1e-3, imitation=0.0, generator=np.random.default_rng(0)
+    )
+    # Both tasks drew setting 0; it is better than greedy for the first task and equal to it for the second.
+    learner.remember(np.array([[0, 0], [1, 1]]), np.array([[1.0, 0.0], [5.0, 5.0]]))
+    taken: list[torch.Tensor] = []
+    learner._step = taken.append  # type: ignore[method-assign]
+    learner.reinforce(np.array([0, 0]), np.array([1, 1]))
+    assert taken[0][0] > 0
+    assert not taken[0][1:].any()
+    learner.reinforce(np.array([-1, 0]), np.array([1, -1]))
+    assert not taken[1].any()
+
+
+def test_first_settings_fill_the_space() -> None:
+    first = search(policy(initial=8), TASK2SIM_PARAMETERS, embeddings(), 8, reward)[0]
+    table = np.array([[int(v) for v in s.values()] for s in first])
+    assert first[0] == TASK2SIM_PARAMETERS.everything_varied()
+    assert (table.sum(axis=0) == 4).all()
+    distances = (table[:, None] != table).sum(axis=2)
+    assert distances[~np.eye(8, dtype=bool)].min() >= 3
+
+
+@pytest.mark.parametrize("space", [TASK2SIM_PARAMETERS, MIXED])
+def test_same_seed_same_search_and_global_generators_untouched(space: ParameterSpace) -> None:
+    def score(task: str, setting: ParameterSetting) -> float:
+        return float(len(task) + int(setting.key[:4], 16) % 100)
+
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state().clone(), repr(np.random.get_state())  # noqa: NPY002
+    runs = []
+    for seed in (0, 0, 5):
+        one = policy(replay=20)
+        rounds = search(one, space, embeddings(3), 14, score, seed)
+        runs.append((rounds, one.predict(embeddings()["task4"])))
+    assert runs[0] == runs[1]
+    assert runs[0][0] != runs[2][0]
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert before[1] == repr(np.random.get_state())  # noqa: NPY002
+
+
+def test_never_more_new_settings_than_can_be_afforded() -> None:
+    one = policy(initial=5, batch=4, replay=5)
+    one.start(TASK2SIM_PARAMETERS, 0)
+    tasks = embeddings()
+    tried: set[ParameterSetting] = set()
+    for n in [1, 2, 7, 1, 3, 100, 1]:
+        settings = one.propose(tasks, n)
+        new = set(settings) - tried
+        assert 1 <= len(new) <= n
+        tried |= new
+        one.observe([TaskScore(t, s, reward(t, s)) for s in settings for t in tasks])
+
+
+def test_a_small_space_is_searched_through_and_the_search_ends() -> None:
+    space = ParameterSpace([Toggle("a"), Choice("b", ("x", "y", "z"))])
+    rounds = search(policy(epochs=40, replay=5), space, embeddings(2), 100, lambda t, s: float(s["a"]))
+    assert {s for settings in rounds for s in settings} == set(space.enumerate())
+    assert len(rounds) <= 41
+
+
+def test_choices_and_intervals_are_learned() -> None:
+    def score(task: str, setting: ParameterSetting) -> float:
+        odd = int(task.removeprefix("task")) % 2
+        return (
+            float(setting["sky"] == ("noon", "dusk")[odd]) - abs(float(setting["fog"]) - odd) + float(setting["blur"])
+        )
+
+    tasks = embeddings(4)
+    learned = policy()
+    search(learned, MIXED, tasks, 25, score)
+    for number, task in enumerate(tasks.values()):
+        prediction = learned.predict(task)
+        assert prediction.setting == MIXED.setting(blur=1, sky=("noon", "dusk")[number % 2], fog=float(number % 2))
+        assert set(prediction.probabilities) == {"blur", "sky"}
+        assert len(prediction.probabilities["sky"]) == 3
+        assert all(sum(p) == pytest.approx(1, abs=1e-5) for p in prediction.probabilities.values())
+
+
+@pytest.mark.parametrize("space", [TASK2SIM_PARAMETERS, MIXED])
+def test_a_saved_state_predicts_the_same(space: ParameterSpace) -> None:
+    one = policy(hidden=16, interval_levels=4, replay=20)
+    search(one, space, embeddings(3), 9, lambda t, s: float(int(s.key[:4], 16) % 50))
+    state = one.state()
+    saved = PolicyState({k: v.copy() for k, v in state.arrays.items()}, json.loads(json.dumps(dict(state.data))))
+    other = policy()
+    other.load_state(space, saved)
+    for task in embeddings().values():
+        assert other.predict(task) == one.predict(task)
+    again = other.state()
+    assert again.data == state.data
+    assert all(np.array_equal(again.arrays[k], v) for k, v in state.arrays.items())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ([*TASK2SIM_PARAMETERS.parameters[:-1], Choice("materials", ("a", "b"))], "materials"),
+        (TASK2SIM_PARAMETERS.parameters[:-1], "materials"),
+        ([*TASK2SIM_PARAMETERS.parameters, Toggle("fog")], "fog"),
+        (TASK2SIM_PARAMETERS.parameters[::-1], "materials"),
+    ],
+)
+def test_a_state_of_another_space_is_refused_by_name(parameters: list[Toggle], name: str) -> None:
+    one = policy(replay=0)
+    search(one, TASK2SIM_PARAMETERS, embeddings(3), 2, reward)
+    with pytest.raises(ParameterError, match=name):
+        policy().load_state(ParameterSpace(parameters), one.state())
+
+
+def test_bad_input_is_told_in_a_line() -> None:
+    one = policy()
+    one.start(TASK2SIM_PARAMETERS, 0)
+    with pytest.raises(PluginError, match="not met"):
+        one.predict(embeddings()["task0"])
+    with pytest.raises(TaskError, match="same length"):
+        one.propose({**embeddings(), "odd": TaskEmbedding("odd", np.ones(3, np.float32))}, 2)
+    settings = one.propose(embeddings(), 1)
+    with pytest.raises(TaskError, match="finite"):
+        one.observe([TaskScore("task0", settings[0], float("nan"))])
+    with pytest.raises(TaskError, match="3 numbers"):
+        one.predict(TaskEmbedding("odd", np.ones(3, np.float32)))
+
+
+def test_one_task_and_equal_tasks_do_no_harm() -> None:
+    vector = np.ones(10, np.float32)
+    for count in (1, 2):
+        tasks = {f"task{i}": TaskEmbedding(f"task{i}", vector) for i in range(count)}
+        one = policy(replay=50)
+        search(one, TASK2SIM_PARAMETERS, tasks, 12, lambda t, s: float(s["background"]))
+        assert one.predict(tasks["task0"]).setting["background"] == 1
+
+
+def test_easy_and_hard_tasks_count_alike() -> None:
+    """Another scale for one task's scores changes neither the search nor what is learned."""
+
+    def rescaled(task: str, setting: ParameterSetting) -> float:
+        return (64.0 if task == "task0" else 1.0) * reward(task, setting)
+
+    tasks = embeddings(2)
+    one, other = policy(replay=30), policy(replay=30)
+    assert search(one, TASK2SIM_PARAMETERS, tasks, 14, reward) == search(
+        other, TASK2SIM_PARAMETERS, tasks, 14, rescaled
+    )
+    for task in tasks.values():
+        mine, theirs = one.predict(task), other.predict(task)
+        assert mine.setting == theirs.setting
+        for name, values in mine.probabilities.items():
+            assert values == pytest.approx(theirs.probabilities[name], abs=1e-3)
