@@ -42,7 +42,9 @@ class Studio(SceneSimulator):
         ] = 24
         meshes: Annotated[
             Path | None,
-            not_in_key(description="Folder of .obj, .glb or .ply files by class, instead of the procedural catalogue."),
+            not_in_key(
+                description="Folder of .obj, .glb or .ply files by class, instead of the procedural catalogue."
+            ),
         ] = None
         environments: Annotated[
             Path | None, not_in_key(description="Folder of .hdr panoramas, instead of the procedural surroundings.")
