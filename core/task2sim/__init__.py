@@ -42,7 +42,7 @@ from task2sim.parameters import (
 )
 from task2sim.progress import Progress, report_progress
 from task2sim.scenes import Background, Camera, Material, Scene, SceneAssets, SceneObject, Sun
-from task2sim.seeds import spawn_generator, spawn_seed
+from task2sim.seeds import image_uniforms, spawn_generator, spawn_seed
 from task2sim.tasks import ImageSet, Task, stratified_split
 
 __all__ = [
@@ -90,6 +90,7 @@ __all__ = [
     "Trainer",
     "fingerprint_folder",
     "hookimpl",
+    "image_uniforms",
     "not_in_key",
     "report_progress",
     "spawn_generator",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,16 +128,22 @@ def run(
 
     console = Console()
     file = load_study(study, overrides or ())
-    try:
-        with ConsoleObserver(console) as observer:
-            finished = run_study(file, runs, _open_store(store), [("console", observer)], _warn)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        raise typer.Exit(130) from None
+    with _interruptible(), ConsoleObserver(console) as observer:
+        finished = run_study(file, runs, _open_store(store), [("console", observer)], _warn)
     print_table(console, finished)
     console.print(f"run folder: {finished.folder}", highlight=False, soft_wrap=True)
     if (report := finished.folder / "report.html").exists():
         console.print(f"report:     {report}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C inside the block ends the command with a line and the shell's customary code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command goes on from here\n")
+        raise typer.Exit(130) from None
 
 
 def _warn(line: str, details: str) -> None:
@@ -251,12 +259,8 @@ def generate(
 
     file = load_study(study, overrides or ())
     chosen = parse_exporter(exporter)
-    try:
-        with ConsoleObserver(Console()) as observer, progress_listener(observer.show):
-            dataset = generate_dataset(file, setting, images, seed, chosen, out, _open_store(store))
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        raise typer.Exit(130) from None
+    with _interruptible(), ConsoleObserver(Console()) as observer, progress_listener(observer.show):
+        dataset = generate_dataset(file, setting, images, seed, chosen, out, _open_store(store))
     typer.echo(f"{len(dataset)} images of {len(dataset.categories)} categories ({dataset.setting.label}) in {out}")
 
 
@@ -284,7 +288,7 @@ def embed(
     file = load_study(study, overrides or ())
     if out is not None and out.suffix != ".npz":
         raise Task2SimError("vectors are written as .npz", place=str(out), mend="name a file that ends in .npz")
-    with ConsoleObserver(console) as observer:
+    with _interruptible(), ConsoleObserver(console) as observer:
         embedded = run_study(file, runs, _open_store(store), [("console", observer)], _warn, until="embed")
     names = list(file.study.tasks.seen + file.study.tasks.unseen)
     rows = embedded.results.query("SELECT first, second, distance FROM distances")

@@ -178,10 +178,18 @@ def apply_override(data: dict[str, Any], places: dict[Location, str], override: 
             places[location] = shown
             return
         below = here.get(step) if isinstance(here, dict) else here[int(step)]
+        if below is None and not location[1:]:
+            below = _default_plugin(key)
         if below is None or isinstance(below, str):
             below = {} if below is None else {"type": below}
             here[step] = below
         here = below
+
+
+def _default_plugin(key: str) -> str | None:
+    """The plugin that a study uses where it does not mention one."""
+    field = StudyConfig.model_fields.get(key)
+    return field.default if field is not None and isinstance(field.default, str) else None
 
 
 def describe_errors(error: ValidationError, places: Mapping[Location, str], source: str) -> str:

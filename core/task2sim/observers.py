@@ -47,7 +47,7 @@ class ObserverHooks:
 
     @hookspec
     def task2sim_dataset_ready(self, run: Run, trial: Trial) -> None:
-        """The trial's dataset lies in ``run.store``; not called for untrained backbones."""
+        """The trial's dataset lies in ``run.store``; not called for untrained backbones or deleted datasets."""
 
     @hookspec
     def task2sim_trial_end(self, run: Run, trial: Trial) -> None:

@@ -140,7 +140,7 @@ class Interval:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """Empty: there are too many to list."""
+        """Empty, since there are too many to list."""
         return ()
 
     @property
@@ -210,7 +210,7 @@ class ParameterSetting(Mapping[str, ParameterValue]):
 
     @property
     def label(self) -> str:
-        """A short text for people: the toggles that vary and the other values, such as ``"background+materials"``."""
+        """A short text for people, such as ``"background+materials"``, with the toggles that vary and other values."""
         if len(self._values) > 2 and all(value == 1 for value in self._values.values()):
             return "everything varied"
         parts = [

@@ -1,8 +1,8 @@
 """The scene vocabulary: what a scene simulator is asked to render.
 
 Units and axes: metres, degrees for angles a person reads, unit quaternions ``(x, y, z, w)`` for rotations,
-linear RGB for colours. The world is right-handed with z up. The object of a single-object scene stands at the
-origin; a camera at default distance looks at it along +y.
+linear RGB for colours. The world is right-handed with z up. The object of a single-object scene is at the
+origin with its front towards -y; the camera looks at it from the front, a little from the right and from above.
 """
 
 from __future__ import annotations

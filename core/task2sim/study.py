@@ -474,7 +474,7 @@ class _Study:
         for job in jobs:
             trial = known[job] or next(running)
             self._put_trial(trial, job, round_number)
-            if trial.setting is not None:
+            if self.store.has("datasets", trial.dataset_key):
                 self.observers.call("task2sim_dataset_ready", run=self.current, trial=trial)
             self.observers.call("task2sim_trial_end", run=self.current, trial=trial)
             yield trial

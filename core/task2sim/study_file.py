@@ -84,7 +84,7 @@ class StudyConfig(StrictModel):
     settings_per_round: Annotated[
         int,
         Field(ge=1, le=1_000_000, description="new settings the policy proposes before it learns from their scores"),
-    ] = 4
+    ] = 2
     comparison: ComparisonConfig = ComparisonConfig()
 
     @field_validator("name")

@@ -104,7 +104,7 @@ class Task:
 
     @property
     def fingerprint(self) -> str:
-        """A hexadecimal hash of all images, labels and class names: the same task, the same fingerprint."""
+        """A hexadecimal hash of all images, labels and class names, the same for the same task."""
         digest = hashlib.sha256("\x1f".join(self.classes).encode())
         for part in (self.train, self.val, self.test):
             digest.update(repr(part.images.shape).encode())

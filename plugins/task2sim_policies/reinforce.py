@@ -47,7 +47,6 @@ class Task2SimPolicy(ParameterPolicy):
         """How the policy searches and learns."""
 
         initial: Annotated[int, Field(ge=0, le=256, description="settings that fill the space, tried first")] = 8
-        batch: Annotated[int, Field(ge=1, description="new settings a round, after the first")] = 2
         epochs: Annotated[int, Field(ge=0, description="rounds after which the search is over")] = 1000
         exploration: Annotated[float, Field(ge=0, le=1, description="share of uniform draws in the first rounds")] = (
             0.4
@@ -87,7 +86,7 @@ class Task2SimPolicy(ParameterPolicy):
         self._epoch += 1
         self._greedy = probabilities.argmax(axis=2)
         self._drawn = self._draw(probabilities, noise)
-        return self._affordable(probabilities, min(n, self._config.batch))
+        return self._affordable(probabilities, n)
 
     def observe(self, scores: Sequence[TaskScore]) -> None:
         """Remember the scores and take policy gradient steps."""

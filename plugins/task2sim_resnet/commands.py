@@ -11,7 +11,7 @@ import typer
 
 from task2sim import ConfigError, StoreError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 class Format(StrEnum):

@@ -254,6 +254,9 @@ def surfaces(
     second_value = np.where(light > 0.3, 0.12 + 0.4 * u[:, 5], 0.72 + 0.25 * u[:, 5])
     second = linear_from_hsv(u[:, 3], 0.75 * u[:, 4], second_value)
     second = np.where(np.isnan(_SECOND[kinds]), second, base * _SECOND[kinds])
+    # An apple's blush is a shade of the apple: clouds over a given colour do not bring another.
+    own_shade = (kinds == MATERIALS.index("clouds")) & ~np.isnan(colours).any(axis=1)
+    second = np.where(own_shade[:, None], base * (0.4 + 0.4 * u[:, 5:6]), second)
     third = linear_from_hsv(u[:, 6], 0.3 + 0.6 * u[:, 7], 0.4 + 0.55 * u[:, 8])
     third = np.where(np.isnan(_THIRD[kinds]), third, _THIRD[kinds])
 

@@ -32,6 +32,11 @@ def test_the_resolved_study_is_the_same_study(study: Path, tmp_path: Path) -> No
     assert load_study(str(again)).study == first
 
 
+def test_an_override_reaches_a_plugin_that_the_study_does_not_mention(study: Path) -> None:
+    study.write_text("".join(line for line in study.open() if not line.startswith("executor")))
+    assert load_study(str(study), ["executor.workers=3"]).study.executor.config.workers == 3
+
+
 def test_overrides_reach_every_key(study: Path) -> None:
     file = load_study(
         str(study),

@@ -97,7 +97,7 @@ def test_learns_what_suits_each_task_seen_and_unseen() -> None:
 
 def test_the_papers_learner_without_replay_learns_from_its_own_draws() -> None:
     tasks = embeddings(4)
-    learned = policy(initial=0, replay=0, imitation=0.0, batch=100, epochs=200, learning_rate=1e-2)
+    learned = policy(initial=0, replay=0, imitation=0.0, epochs=200, learning_rate=1e-2)
     search(learned, TASK2SIM_PARAMETERS, tasks, 10**6, reward)
     best_single = max(np.mean([reward(t, s) for t in tasks]) for s in TASK2SIM_PARAMETERS.enumerate())
     assert mean_reward(learned, list(tasks.values())) > best_single + 3
@@ -150,7 +150,7 @@ def test_same_seed_same_search_and_global_generators_untouched(space: ParameterS
 
 
 def test_never_more_new_settings_than_can_be_afforded() -> None:
-    one = policy(initial=5, batch=4, replay=5)
+    one = policy(initial=5, replay=5)
     one.start(TASK2SIM_PARAMETERS, 0)
     tasks = embeddings()
     tried: set[ParameterSetting] = set()

@@ -8,8 +8,16 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from task2sim import ComponentConfig, FrameBatch, Interval, ParameterSetting, ParameterSpace, Simulator, Toggle
-from task2sim.seeds import image_uniforms
+from task2sim import (
+    ComponentConfig,
+    FrameBatch,
+    Interval,
+    ParameterSetting,
+    ParameterSpace,
+    Simulator,
+    Toggle,
+    image_uniforms,
+)
 
 
 class Stripes(Simulator):
