@@ -73,3 +73,11 @@ def test_the_noise_lattice_is_centred_and_the_same_every_time():
     assert lattice.shape == (16**3,)
     assert abs(lattice.mean()) < 0.02
     assert np.array_equal(lattice, noise_lattice(16))
+
+
+def test_clouds_over_a_given_colour_are_shades_of_it():
+    colour = np.array([0.6, 0.1, 0.05])
+    for seed in range(20):
+        shade = look("clouds", [seed], colour)["second"][0] / colour
+        assert np.ptp(shade) < 1e-5
+        assert 0.39 < shade[0] < 0.81
