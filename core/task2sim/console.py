@@ -103,10 +103,10 @@ def print_table(console: Console, run: Run) -> None:
     metric = run.results.query("SELECT metric FROM scores LIMIT 1")[0]["metric"]
     methods = final_table(run.results)
     title = f"{metric} on test images (%), mean ± deviation over pre-trainings"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("task", no_wrap=True)
     for method in methods:
-        table.add_column(method.method, justify="right")
+        table.add_column(method.method.replace(" ", "\n"), justify="right", no_wrap=True)
     for task, role in roles.items():
         cells = [method.tasks[task].percent() for method in methods]
         table.add_row(f"{task} (unseen)" if role == "unseen" else task, *cells)

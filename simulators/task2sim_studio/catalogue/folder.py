@@ -149,17 +149,17 @@ def _simplified(vertices: Floats, triangles: Integers, parts: Integers) -> tuple
     Rossignac and Borrel, "Multi-resolution 3D approximations for rendering complex scenes", 1993: crude, but it
     takes any mesh, closed or not.
     """
-    cells = 1024.0
+    cells = 512.0
     while len(triangles) > MOST_TRIANGLES:
-        cells *= 0.8
-        _, cell = np.unique(np.floor((vertices + 0.5) * cells).astype(np.int64), axis=0, return_inverse=True)
-        cell = cell.reshape(-1)
+        x, y, z = np.floor((vertices + 0.5) * cells).astype(np.int64).T
+        _, cell = np.unique((x << 40) + (y << 20) + z, return_inverse=True)
         counts = np.bincount(cell)
         vertices = np.stack([np.bincount(cell, vertices[:, k]) / counts for k in range(3)], axis=1)
         triangles = cell[triangles]
         a, b, c = triangles.T
         kept = (a != b) & (b != c) & (c != a)
         triangles, parts = triangles[kept], parts[kept]
+        cells *= min(0.9, np.sqrt(MOST_TRIANGLES / max(len(triangles), 1)))
     return vertices, triangles, parts
 
 

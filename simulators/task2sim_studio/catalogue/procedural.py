@@ -8,11 +8,25 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from task2sim import ConfigError, spawn_generator
-from task2sim_studio.catalogue import furniture, vessels
+from task2sim_studio.catalogue import (
+    animals,
+    buildings,
+    clothing,
+    electronics,
+    food,
+    furniture,
+    household,
+    instruments,
+    plants,
+    sports,
+    tools,
+    vehicles,
+    vessels,
+)
 from task2sim_studio.catalogue.drawing import MAKERS, Draw, assemble
 from task2sim_studio.mesh import Mesh
 
-THEMES = (furniture, vessels)
+THEMES = (animals, buildings, clothing, electronics, food, furniture, household, instruments, plants, sports, tools, vehicles, vessels)
 """The modules that register makers when they are imported."""
 
 
