@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from task2sim_studio.simulator import Studio
 
 from task2sim import TASK2SIM_PARAMETERS
+from task2sim_studio.simulator import Studio
 
 CATEGORIES = ["car", "teapot", "pineapple", "chair", "bicycle", "mug", "house", "windmill", "lamp", "tree"]
 

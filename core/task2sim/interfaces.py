@@ -269,7 +269,7 @@ class Simulator(Component, ABC):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What its frames hold, namely ``rgb`` and maybe ``instance-mask``, ``category-mask``, ``depth``, ``scene-graph``."""
+        """What frames hold, ``rgb`` and maybe ``instance-mask``, ``category-mask``, ``depth``, ``scene-graph``."""
         return frozenset({"rgb"})
 
     @abstractmethod

@@ -210,7 +210,7 @@ class ParameterSetting(Mapping[str, ParameterValue]):
 
     @property
     def label(self) -> str:
-        """A short text for people, such as ``"background+materials"``, with the toggles that vary and other values."""
+        """A short text for people, such as ``"background+materials"``, of the toggles that vary and other values."""
         if len(self._values) > 2 and all(value == 1 for value in self._values.values()):
             return "everything varied"
         parts = [

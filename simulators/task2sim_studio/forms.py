@@ -62,8 +62,20 @@ class Form:
         return attrs.evolve(self, vertices=self.vertices * factors)._outwards(-1.0)
 
     def deform(self, function: Callable[[Floats], Floats]) -> Self:
-        """Move every vertex: the function takes and returns an array of shape (V, 3) and must not turn it inside out."""
+        """Move every vertex by a function of arrays of shape (V, 3) that must not turn the form inside out."""
         return attrs.evolve(self, vertices=function(self.vertices))
+
+    def shift(self, axis: Axis, by: Callable[[Floats, Floats, Floats], Floats]) -> Self:
+        """Move every vertex along an axis by a function of x, y and z, arrays of shape (V,)."""
+        moved = self.vertices.copy()
+        moved[:, "xyz".index(axis)] += by(*self.vertices.T)
+        return attrs.evolve(self, vertices=moved)
+
+    def swell(self, factor: Callable[[Floats, Floats], Floats]) -> Self:
+        """Scale sections across z by a function of the angle about it (radians) and z, arrays of shape (V,)."""
+        x, y, z = self.vertices.T
+        scale = factor(np.arctan2(y, x), z)
+        return attrs.evolve(self, vertices=np.stack([x * scale, y * scale, z], axis=1))
 
     def taper(self, top: float, axis: Axis = "z") -> Self:
         """Scale sections across an axis, from 1 at the low end to `top` at the high end."""
@@ -185,11 +197,12 @@ def curve(points: ArrayLike, count: int = 16) -> Floats:
     """
     p = np.asarray(points, float)
     p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
-    at_ = np.linspace(0, len(p) - 3, count)
-    i = np.minimum(at_.astype(int), len(p) - 4)
-    t = (at_ - i)[:, None]
+    along = np.linspace(0, len(p) - 3, count)
+    i = np.minimum(along.astype(int), len(p) - 4)
+    t = (along - i)[:, None]
     a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
-    return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    line: Floats = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    return line
 
 
 def arc(radius: float, start: float, stop: float, count: int = 12, height: float | None = None) -> Floats:
@@ -228,7 +241,8 @@ def rounded(outline: ArrayLike, radius: float, steps: int = 4) -> Floats:
     a = p + before * np.minimum(0.49, radius / np.linalg.norm(before, axis=1, keepdims=True))
     b = p + after * np.minimum(0.49, radius / np.linalg.norm(after, axis=1, keepdims=True))
     t = np.linspace(0, 1, steps)[None, :, None]
-    return ((1 - t) ** 2 * a[:, None] + 2 * t * (1 - t) * p[:, None] + t**2 * b[:, None]).reshape(-1, 2)
+    bows: Floats = (1 - t) ** 2 * a[:, None] + 2 * t * (1 - t) * p[:, None] + t**2 * b[:, None]
+    return bows.reshape(-1, 2)
 
 
 def in_plane(points: ArrayLike, axis: Axis = "y", offset: float = 0.0) -> Floats:
@@ -369,7 +383,7 @@ def tube(
 
 def rod(start: ArrayLike, stop: ArrayLike, radius: float, end: float | None = None, sides: int = 10) -> Form:
     """A straight round bar between two points, with another radius at its end if given."""
-    return tube([start, stop], [radius, radius if end is None else end], sides)
+    return tube(np.array([start, stop], float), [radius, radius if end is None else end], sides)
 
 
 def extrude(outline: ArrayLike, depth: float, bevel: float = 0.0) -> Form:
@@ -409,7 +423,7 @@ def leaf(
     swell = np.sin(np.pi * t ** (np.log(0.5) / np.log(belly))) + 0.04
     path = np.stack([0 * t, 0 * t, t * length], axis=1)
     radii = np.stack([thickness / 2 * np.minimum(1, 3 * swell), width / 2 * swell], axis=1)
-    return tube(path, radii, section=circle(1.0, 8) @ np.array([[1.0, 0], [0, 1]])).bend(curl)
+    return tube(path, radii, section=circle(1.0, 8)).bend(curl)
 
 
 def skin(
@@ -438,16 +452,14 @@ def skin(
     )
     rows, row_ends, columns, column_ends, triangles, smoothing = topology
     edges = np.sqrt(((np.concatenate([rings[:, 1:], rings[:, :1]], axis=1) - rings) ** 2).sum(axis=2))
-    around_ = edges.sum(axis=1)
-    u = np.concatenate([[0.0], np.cumsum(edges[around_.argmax()])])
+    girths = edges.sum(axis=1)
+    u = np.concatenate([[0.0], np.cumsum(edges[girths.argmax()])])
     following = np.concatenate([rings[1:], rings[:1]])
     v = np.concatenate([[0.0], np.cumsum(np.sqrt(((following - rings) ** 2).sum(axis=2)).mean(axis=1))])
     vertices = [rings[rows[:, None], columns].reshape(-1, 3)]
-    uvs = np.empty((len(rows), len(columns), 2))
-    uvs[..., 0], uvs[..., 1] = u[column_ends], v[row_ends][:, None]
-    uvs = [uvs.reshape(-1, 2)]
+    uvs = [np.stack([np.tile(u[column_ends], len(rows)), np.repeat(v[row_ends], len(columns))], axis=1)]
     faces, groups = [triangles], [smoothing]
-    points = around_ < 1e-9
+    points = girths < 1e-9
     if points.any() and column_creases is None:
         merged = smoothing.reshape(len(rows), len(columns)).copy()
         merged[points[rows]] = merged[points[rows]][:, :1]
@@ -537,7 +549,8 @@ def _inwards(outline: Floats) -> Floats:
     area = (outline[:, 0] * following[:, 1] - outline[:, 1] * following[:, 0]).sum()
     left = np.stack([-along[:, 1], along[:, 0]], axis=1) * np.sign(area)
     total = left + np.roll(left, 1, axis=0)
-    return total / np.maximum((total**2).sum(axis=1, keepdims=True) / 2, 0.5)
+    inwards: Floats = total / np.maximum((total**2).sum(axis=1, keepdims=True) / 2, 0.5)
+    return inwards
 
 
 def _closed(vertices: Floats, uvs: Floats, triangles: Integers, smoothing: Integers) -> Form:
@@ -567,7 +580,7 @@ def _topology(
 
 
 def _cuts(count: int, creases: bytes | None, closed: bool) -> tuple[Integers, Integers, Integers]:
-    """Repeat the creased ones of a line's points: positions, positions along the line (closed: up to count), groups."""
+    """Repeat a line's creased points: positions, positions along the line (up to count if closed), groups."""
     cut = np.zeros(count, bool) if creases is None else np.frombuffer(creases, bool)
     index = np.repeat(np.arange(count), 1 + cut)
     if not closed:
@@ -588,7 +601,8 @@ def _fan(sides: int) -> Integers:
 @lru_cache(maxsize=1)
 def _cube() -> tuple[Floats, Integers]:
     """24 corners of the cube from -1 to 1, four a side, and its 12 triangles."""
-    corners_, triangles = [], []
+    corners_: list[list[int]] = []
+    triangles: list[list[int]] = []
     for axis in range(3):
         for sign in (-1, 1):
             start = len(corners_)
@@ -643,4 +657,5 @@ def _cross(a: Floats, b: Any) -> Floats:
 
 
 def _unit(vectors: Floats) -> Floats:
-    return vectors / np.maximum(np.sqrt((vectors**2).sum(axis=-1, keepdims=True)), 1e-12)
+    directions: Floats = vectors / np.maximum(np.sqrt((vectors**2).sum(axis=-1, keepdims=True)), 1e-12)
+    return directions

@@ -26,7 +26,21 @@ from task2sim_studio.catalogue import (
 from task2sim_studio.catalogue.drawing import MAKERS, Draw, assemble
 from task2sim_studio.mesh import Mesh
 
-THEMES = (animals, buildings, clothing, electronics, food, furniture, household, instruments, plants, sports, tools, vehicles, vessels)
+THEMES = (
+    animals,
+    buildings,
+    clothing,
+    electronics,
+    food,
+    furniture,
+    household,
+    instruments,
+    plants,
+    sports,
+    tools,
+    vehicles,
+    vessels,
+)
 """The modules that register makers when they are imported."""
 
 

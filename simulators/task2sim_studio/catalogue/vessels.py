@@ -6,6 +6,7 @@ import numpy as np
 
 from task2sim_studio.catalogue.drawing import PALES, Draw, Pieces, category
 from task2sim_studio.forms import (
+    Floats,
     arc,
     around,
     curve,
@@ -122,19 +123,7 @@ def vase(draw: Draw) -> Pieces:
     twist = draw.pick(0.0, 0.0, draw(-40, 40))
     if draw.chance(0.3):
         ribs, depth = draw.whole(5, 12), draw(0.03, 0.08)
-        body = body.deform(
-            lambda v: (
-                v
-                * np.stack(
-                    [
-                        f := 1 + depth * np.cos(ribs * (np.arctan2(v[:, 1], v[:, 0]) + np.radians(twist) * v[:, 2])),
-                        f,
-                        np.ones(len(v)),
-                    ],
-                    axis=1,
-                )
-            )
-        )
+        body = body.swell(lambda turn, z: 1 + depth * np.cos(ribs * (turn + np.radians(twist) * z)))
     yield "body", body, clay
     if draw.chance(0.3):
         path = curve(
@@ -199,11 +188,13 @@ def jug(draw: Draw) -> Pieces:
     glaze = draw.pick(draw.ceramic, draw.metal, draw.plastic)()
     outside = curve([(foot, 0), (belly, 0.35 * height), (neck, 0.78 * height), (neck * 1.25, height)], 18)
 
-    def lip(v: np.ndarray) -> np.ndarray:
-        pull = np.clip((v[:, 2] / height - 0.8) / 0.2, 0, 1) ** 2 * np.clip(v[:, 0] / neck, 0, 2) ** 3
-        return v + np.stack([0.14 * pull, -0.3 * v[:, 1] * np.minimum(pull, 1), 0.08 * pull], axis=1)
+    def lip(x: Floats, y: Floats, z: Floats) -> Floats:
+        pull: Floats = np.clip((z / height - 0.8) / 0.2, 0, 1) ** 2 * np.clip(x / neck, 0, 2) ** 3
+        return pull
 
-    yield "body", vessel(outside, 0.035, 32).deform(lip), glaze
+    body = vessel(outside, 0.035, 32).shift("y", lambda x, y, z: -0.3 * y * np.minimum(lip(x, y, z), 1))
+    body = body.shift("x", lambda x, y, z: 0.14 * lip(x, y, z)).shift("z", lambda x, y, z: 0.06 * lip(x, y, z))
+    yield "body", body, glaze
     path = curve(
         [
             (-neck * 1.05, 0.92 * height),
