@@ -9,7 +9,7 @@ from task2sim.errors import (
     Task2SimError,
     TaskError,
 )
-from task2sim.fingerprints import fingerprint_folder
+from task2sim.fingerprints import fingerprint_folder, fingerprint_libraries
 from task2sim.interfaces import (
     API_VERSION,
     Backbone,
@@ -89,6 +89,7 @@ __all__ = [
     "Toggle",
     "Trainer",
     "fingerprint_folder",
+    "fingerprint_libraries",
     "hookimpl",
     "image_uniforms",
     "not_in_key",

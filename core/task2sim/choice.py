@@ -13,8 +13,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
 from task2sim.errors import Task2SimError
-from task2sim.interfaces import Component, ComponentConfig
-from task2sim.registry import PluginEntry, find_plugin, installed_plugins, plugin_call
+from task2sim.interfaces import Component, ComponentConfig, SceneSimulator
+from task2sim.registry import PluginEntry, core_version, find_plugin, installed_plugins, plugin_call
 
 
 @attrs.frozen
@@ -82,6 +82,8 @@ class Chosen:
             if not _is_not_in_key(fields[name].json_schema_extra)
         }
         return {
+            # The core draws the scenes of scene simulators.
+            **({"core": core_version()} if issubclass(self.entry.load(), SceneSimulator) else {}),
             "plugin": f"{self.entry.distribution}/{self.entry.name}",
             "version": self.entry.version,
             "config": config,

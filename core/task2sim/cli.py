@@ -282,6 +282,7 @@ def embed(
 
     from task2sim.config import load_study
     from task2sim.console import ConsoleObserver
+    from task2sim.store import writing
     from task2sim.study import run_study
 
     console = Console()
@@ -299,7 +300,8 @@ def embed(
     console.print(table)
     if out is not None:
         vectors: dict[str, Any] = dict(embedded.embeddings())
-        np.savez(out, **vectors)
+        with writing(out):
+            np.savez(out, **vectors)
         console.print(f"vectors: {out}", highlight=False, soft_wrap=True)
 
 

@@ -163,7 +163,7 @@ def apply_override(data: dict[str, Any], places: dict[Location, str], override: 
     for position, key in enumerate(keys):
         last = position == len(keys) - 1
         if isinstance(here, list):
-            if not key.isdigit() or int(key) >= len(here):
+            if not key.isdecimal() or not key.isascii() or int(key) >= len(here):
                 raise ConfigError(f"{key!r} is no position in a list of {len(here)}", place=shown)
             step: str | int = int(key)
         elif isinstance(here, dict):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -31,7 +32,7 @@ class ConsoleObserver:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
@@ -86,15 +87,15 @@ class ConsoleObserver:
     def task2sim_task_embedded(self, embedding: TaskEmbedding) -> None:
         """Say that a task has its embedding."""
         self._remove(embedding.task)
-        self.console.print(f"embedded  {embedding.task} ({len(embedding.vector)} numbers)", highlight=False)
+        self.console.print(f"embedded  {escape(embedding.task)} ({len(embedding.vector)} numbers)", highlight=False)
 
     @hookimpl
     def task2sim_trial_end(self, trial: Trial) -> None:
         """Say what a trial scored."""
         label = "untrained" if trial.setting is None else trial.setting.label
         self._remove(label)
-        scores = "  ".join(f"{task} {100 * score.value:.1f}" for task, score in trial.scores.items())
-        self.console.print(f"{trial.phase:<10} {scores}  [dim]{label}[/]", highlight=False, soft_wrap=True)
+        scores = "  ".join(f"{escape(task)} {100 * score.value:.1f}" for task, score in trial.scores.items())
+        self.console.print(f"{trial.phase:<10} {scores}  [dim]{escape(label)}[/]", highlight=False, soft_wrap=True)
 
 
 def print_table(console: Console, run: Run) -> None:
@@ -106,10 +107,10 @@ def print_table(console: Console, run: Run) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("task", no_wrap=True)
     for method in methods:
-        table.add_column(method.method.replace(" ", "\n"), justify="right", no_wrap=True)
+        table.add_column(escape(method.method).replace(" ", "\n"), justify="right", no_wrap=True)
     for task, role in roles.items():
         cells = [method.tasks[task].percent() for method in methods]
-        table.add_row(f"{task} (unseen)" if role == "unseen" else task, *cells)
+        table.add_row(escape(f"{task} (unseen)" if role == "unseen" else task), *cells)
     table.add_section()
     for role in dict.fromkeys(roles.values()):
         table.add_row(f"mean {role}", *(method.groups[role].percent() for method in methods), style="bold")

@@ -1,8 +1,9 @@
-"""Hashes of files, for components whose results depend on what lies outside their configuration."""
+"""For components whose results depend on what lies outside their configuration: files, and libraries."""
 
 from __future__ import annotations
 
 import hashlib
+from importlib import metadata
 from pathlib import Path
 
 
@@ -20,3 +21,8 @@ def fingerprint_folder(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def fingerprint_libraries(*distributions: str) -> str:
+    """Names and versions of libraries whose next release may compute something else; none is imported."""
+    return " ".join(f"{name} {metadata.version(name)}" for name in distributions)

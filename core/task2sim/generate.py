@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from task2sim.choice import Chosen
 from task2sim.config import StudyFile, describe_errors
 from task2sim.datasets import RenderedDataset
-from task2sim.errors import ConfigError, ParameterError, StoreError
+from task2sim.errors import ConfigError, ParameterError
 from task2sim.interfaces import Exporter
 from task2sim.parameters import ParameterSetting, ParameterSpace
-from task2sim.registry import disk_error, plugin_call
+from task2sim.registry import plugin_call
 from task2sim.seeds import spawn_generator, spawn_seed
-from task2sim.store import Store
+from task2sim.store import Store, writing
 from task2sim.study import simulator_facts
-from task2sim.trial import ComponentSpec, make_dataset
+from task2sim.trial import ComponentSpec, close_components, make_dataset
 
 
 def parse_exporter(text: str) -> Chosen:
@@ -60,9 +60,11 @@ def parse_setting(text: str, space: ParameterSpace, seed: int) -> ParameterSetti
                 place="--setting",
                 mend="write default, everything-varied, random or name=value,name=value",
             )
-        values[name.strip()] = yaml.safe_load(value)
+        values[name.strip()] = value
     try:
-        return space.setting(values)
+        return space.setting({name: yaml.safe_load(value) for name, value in values.items()})
+    except yaml.YAMLError:
+        raise ParameterError("a value is not YAML", place="--setting", mend="check quotes and brackets") from None
     except ParameterError as error:
         error.place = "--setting"
         raise
@@ -87,12 +89,8 @@ def generate_dataset(
     """
     space, _ = simulator_facts(file)
     point = parse_setting(setting, space, seed)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(error) or StoreError(
-            f"can't make the folder: {error.strerror}", place=str(folder), mend="choose another"
-        ) from error
     spec = ComponentSpec.of(file.study.simulator)
     data = {
         "stage": "dataset",
@@ -101,7 +99,10 @@ def generate_dataset(
         "images": images,
         "seed": spawn_seed(seed, "dataset", "generate"),
     }
-    dataset = make_dataset(spec, point, images, data, store)
+    try:
+        dataset = make_dataset(spec, point, images, data, store)
+    finally:
+        close_components()
     writer: Exporter = exporter.build()
     with plugin_call(exporter.entry.title):
         writer.write(dataset, folder)

@@ -59,9 +59,10 @@ class Component:
         """Build the component; cheap, without rendering, training or downloading."""
 
     def fingerprint(self) -> str:
-        """A hash of files outside the configuration that change results, such as a folder of meshes; else empty.
+        """What changes results but is not in the configuration, as a text; empty if there is nothing.
 
-        `fingerprint_folder` makes one. The path itself is then marked with `not_in_key`.
+        `fingerprint_folder` makes one of a folder of meshes, say, whose path is then marked with `not_in_key`;
+        `fingerprint_libraries` one of the versions of the libraries that compute the result.
         """
         return ""
 

@@ -19,7 +19,7 @@ def predict_setting(folder: Path, photos: Path, store: Store) -> dict[str, Any]:
     Args:
         folder: A finished run; everything needed lies in it.
         photos: Labelled images, ``class/image`` or ``train/class/image``.
-        store: Not written to.
+        store: Where the run's datasets and scores are kept; nothing is added to it.
 
     Returns:
         Plain data: ``setting``; ``probabilities`` of each value of each parameter, where the policy gives them;

@@ -4,7 +4,7 @@ This is core code, apart from how a scene turns into pixels: with the same asset
 simulator is asked for the same scenes. Image i depends on (setting, seed, i) alone, and each aspect of a scene
 reads its own slots of the image's uniform numbers: turning one toggle changes that aspect and nothing else.
 
-The ranges are those of Task2Sim (Mishra et al., CVPR 2022, section 3.1 and its public code), translated from
+The ranges follow those of Task2Sim (Mishra et al., CVPR 2022, section 3.1 and its public code), translated from
 ThreeDWorld's units: light intensity 1 plays the role of its default sun, and a lens diameter that of its f-number.
 """
 
@@ -34,8 +34,8 @@ CAMERA_DIRECTION: Vector = (0.45, -0.8, 0.4)
 """From the object towards the camera: the front, seen a little from the right and from above."""
 
 DISTANCE_FACTORS = (0.75, 1.75)
-"""Nearest and farthest camera, relative to the default; the paper's 0.4 to 1.5 of a default of 1, shifted so
-that the camera never enters the object."""
+"""Nearest and farthest camera, relative to the default. The paper's 0.4 to 1.5 would cut objects off at the near end,
+where ours just fill the picture, so the range is narrower and reaches farther."""
 
 SUN_DIRECTION: Vector = (0.5, -0.45, 0.74)
 INTENSITY_RANGE = (0.4, 1.6)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import numpy as np
 
 from task2sim.datasets import MANIFEST, FrameBatch
@@ -91,7 +92,10 @@ def _batches(
 ) -> Iterator[FrameBatch]:
     """What the simulator renders; only its own errors are put down to it, not those of whoever writes the images."""
     with plugin_call(title):
-        yield from simulator.render(setting, indices, seed)
+        for batch in simulator.render(setting, indices, seed):
+            # Whatever can be read as arrays will do; what can't is the simulator's fault.
+            rgb, labels = np.asarray(batch.rgb), np.asarray(batch.labels)
+            yield attrs.evolve(batch, rgb=rgb, labels=labels, indices=np.asarray(batch.indices))
 
 
 def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.uint8]) -> int:
@@ -120,11 +124,11 @@ def _check(
     """Hold a simulator to its promises, whose breach would spoil a dataset silently."""
     problem = ""
     count = len(batch.rgb)
-    if batch.rgb.dtype != np.uint8 or batch.rgb.shape[1:] != image_shape:
+    if batch.rgb.dtype != np.uint8 or batch.rgb.ndim != 4 or batch.rgb.shape[1:] != image_shape:
         problem = f"gave images of {batch.rgb.dtype} {batch.rgb.shape[1:]} instead of uint8 {image_shape}"
     elif count > remaining:
         problem = f"gave {count - remaining} images too many"
-    elif not np.array_equal(np.asarray(batch.indices), np.arange(first, first + count)):
+    elif not np.array_equal(batch.indices, np.arange(first, first + count)):
         problem = f"gave images {batch.indices[:3]}... where {first}... was due"
     elif np.shape(batch.labels) != (count,) or (
         count and not 0 <= np.min(batch.labels) <= np.max(batch.labels) < categories

@@ -58,8 +58,8 @@ UNTRAINED = "untrained"
 class Results:
     """The results of one run, kept in one SQLite file.
 
-    Rows are written as soon as their numbers exist, under keys that a resumed run writes again: a run that was killed
-    and taken up leaves what an undisturbed one leaves.
+    Rows are written as soon as their numbers exist. A run that is taken up begins them anew, from what the store has,
+    and so leaves what an undisturbed one leaves.
 
     Args:
         path: The file; it is made if it is missing.
@@ -71,21 +71,30 @@ class Results:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
-        with self._database() as database:
-            database.executescript(SCHEMA)
+        self._writable = False
+        if not self.query("SELECT 1 FROM sqlite_master WHERE name = 'stages'"):
+            with self._database() as database:
+                database.executescript(SCHEMA)
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
+    def _database(self, writing: bool = True) -> Iterator[sqlite3.Connection]:
         try:
             if self._connection is None:
                 self._connection = sqlite3.connect(self.path, timeout=60)
                 self._connection.row_factory = sqlite3.Row
-                # A kill loses nothing; what a power cut may lose, the store gives back.
-                self._connection.execute("PRAGMA synchronous=OFF")
+            if writing and not self._writable:
+                # Not for readers: they may have no right to write here.
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+                self._writable = True
             with self._connection:
                 yield self._connection
         except sqlite3.Error as error:
-            raise StoreError(f"can't use the results: {error}", place=str(self.path)) from error
+            raise StoreError(
+                f"can't use the results: {error}",
+                place=str(self.path),
+                mend="remove this file and run the study again; the store has what was finished",
+            ) from error
 
     def put(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows of a table, in place of those with the same key.
@@ -104,14 +113,24 @@ class Results:
                 [[_plain(row[column]) for column in columns] for row in rows],
             )
 
-    def clear(self, table: str) -> None:
-        """Remove all rows of a table."""
+    def clear(self, *tables: str) -> None:
+        """Remove all rows of these tables, or of all."""
         with self._database() as database:
-            database.execute(f"DELETE FROM {table}")
+            every = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for table in tables or [row["name"] for row in every]:
+                database.execute(f"DELETE FROM {table}")
+
+    def close(self) -> None:
+        """Leave a single file that can be read where nothing can be written; using the results opens it again."""
+        if self._connection is not None:
+            if self._writable:
+                self._connection.execute("PRAGMA journal_mode=DELETE")
+            self._connection.close()
+            self._connection, self._writable = None, False
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Rows of a SELECT, each as a dictionary."""
-        with self._database() as database:
+        with self._database(writing=False) as database:
             return [dict(row) for row in database.execute(sql, parameters)]
 
     def fact(self, name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from task2sim.interfaces import ParameterPolicy, PolicyState
 from task2sim.parameters import Choice, Interval, Parameter, ParameterSpace, Toggle
 from task2sim.registry import plugin_call
 from task2sim.results import Results
-from task2sim.store import Store
+from task2sim.store import META, Store, writing
 from task2sim.study_file import StudyConfig
 
 CONFIG = "config.resolved.yaml"
@@ -64,11 +66,11 @@ class Run:
     def write_config(self) -> None:
         """Write the complete study; it runs again to the same results."""
         text = yaml.safe_dump(self.study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        _write(self.folder / CONFIG, text)
+        self._write(CONFIG, text)
 
     def write_provenance(self, provenance: dict[str, Any]) -> None:
         """Write what the run was made with."""
-        _write(self.folder / PROVENANCE, json.dumps(provenance, indent=2))
+        self._write(PROVENANCE, json.dumps(provenance, indent=2))
 
     def provenance(self) -> dict[str, Any]:
         """What the run was made with."""
@@ -81,21 +83,22 @@ class Run:
         return {row["task"]: np.frombuffer(row["vector"], dtype=np.float32) for row in rows}
 
     def keep_backbone(self, key: str, name: str) -> None:
-        """Copy a backbone from the store into the run folder, as ``name``."""
-        target = self.folder / name
-        if target.exists():
-            shutil.rmtree(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(self.store.path("backbones", key), target)
+        """Copy a backbone from the store into the run folder, as ``name``; a copy that is there already stays."""
+        source, target = self.store.path("backbones", key), self.folder / name
+        if (target / META).is_file() and (target / META).read_bytes() == (source / META).read_bytes():
+            return
+        with self._replacing(target) as partial:
+            shutil.copytree(source, partial, dirs_exist_ok=True)
 
     def save_policy(self, state: PolicyState, space: ParameterSpace) -> None:
         """Save what the policy has learned, without pickles."""
         from safetensors.numpy import save_file
 
-        folder = self.folder / "policy"
-        folder.mkdir(exist_ok=True)
-        save_file({name: np.ascontiguousarray(a) for name, a in state.arrays.items()}, folder / "state.safetensors")
-        _write(folder / "state.json", json.dumps({"space": space.describe(), "data": dict(state.data)}, indent=1))
+        with self._replacing(self.folder / "policy") as folder:
+            arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
+            save_file(arrays, folder / "state.safetensors")
+            data = {"space": space.describe(), "data": dict(state.data)}
+            (folder / "state.json").write_text(json.dumps(data, indent=1))
 
     def load_policy(self) -> tuple[ParameterPolicy, ParameterSpace]:
         """The policy as it was at the end of the run, and its parameter space.
@@ -103,15 +106,20 @@ class Run:
         Raises:
             StoreError: the run has not got that far.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         folder = self.folder / "policy"
         try:
             saved = json.loads((folder / "state.json").read_text())
             arrays = load_file(folder / "state.safetensors")
-        except OSError as error:
+        except FileNotFoundError as error:
             raise StoreError(
                 "this run has no policy yet", place=str(self.folder), mend="let task2sim run finish it"
+            ) from error
+        except (OSError, ValueError, SafetensorError) as error:
+            raise StoreError(
+                f"can't read the policy: {error}", place=str(folder), mend="run the study again to write it anew"
             ) from error
         space = ParameterSpace([parse_parameter(item) for item in saved["space"]])
         chosen: Chosen = self.study.policy
@@ -120,14 +128,26 @@ class Run:
             policy.load_state(space, PolicyState(arrays, saved["data"]))
         return policy, space
 
+    def _write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        partial = path.with_name(f"{name}.partial")
+        with writing(path):
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+
+    @contextmanager
+    def _replacing(self, target: Path) -> Iterator[Path]:
+        """A folder to fill that takes the place of `target` at the end of the block, whole or not at all."""
+        partial = target.with_name(f".{target.name}.partial")
+        with writing(target):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            yield partial
+            shutil.rmtree(target, ignore_errors=True)
+            partial.replace(target)
+
 
 def parse_parameter(data: dict[str, Any]) -> Parameter:
     """A parameter from what `ParameterSpace.describe` gave."""
     kinds: dict[str, type[Parameter]] = {"toggle": Toggle, "choice": Choice, "interval": Interval}
     return kinds[data["type"]](**{key: value for key, value in data.items() if key != "type"})
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

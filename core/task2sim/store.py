@@ -44,6 +44,26 @@ def hash_key(data: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn what the operating system says inside the block into one clear line.
+
+    Args:
+        place: What is written, if the error does not say.
+
+    Raises:
+        StoreError: the disk is full, or can't be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, str(place)) or StoreError(
+            f"can't write here: {error.strerror or error}",
+            place=str(error.filename or place),
+            mend=f"choose another folder with --runs, --store or {ENVIRONMENT}",
+        ) from error
+
+
 class Store:
     """A folder of results.
 
@@ -57,7 +77,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
         self._connection: sqlite3.Connection | None = None
-        with self._writing(self.root):
+        with writing(self.root):
             for name in ("datasets", "backbones", "embeddings", "tasks", "partial", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         with self._database() as database:
@@ -95,7 +115,7 @@ class Store:
         final = self.path(kind, key)
         if self.has(kind, key):
             return final
-        with self._writing(final), FileLock(self.root / "locks" / f"{kind}-{key}.lock"):
+        with writing(final), FileLock(self.root / "locks" / f"{kind}-{key}.lock"):
             if self.has(kind, key):
                 return final
             partial = self.root / "partial" / f"{kind}-{key}"
@@ -106,18 +126,6 @@ class Store:
                 shutil.rmtree(final)
             partial.replace(final)
         return final
-
-    @contextmanager
-    def _writing(self, place: Path) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            known = disk_error(error, str(place))
-            raise known or StoreError(
-                f"can't write to the store: {error.strerror or error}",
-                place=str(error.filename or place),
-                mend=f"choose another with --store or {ENVIRONMENT}",
-            ) from error
 
     # --- tasks and embeddings ---
 
@@ -169,8 +177,10 @@ class Store:
         try:
             if self._connection is None:
                 # Workers and studies share the file: SQLite's locks keep them apart, and a write waits its turn.
-                self._connection = sqlite3.connect(path, timeout=120)
-                self._connection.execute("PRAGMA journal_mode=WAL")
+                # Only the switch to WAL does not wait.
+                with FileLock(self.root / "locks" / "store.lock"):
+                    self._connection = sqlite3.connect(path, timeout=120)
+                    self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=NORMAL")
             with self._connection:
                 yield self._connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,14 +21,24 @@ from task2sim.interfaces import Executor, ParameterPolicy, Prediction, TaskEmbed
 from task2sim.observers import Observers
 from task2sim.parameters import ParameterSetting, ParameterSpace
 from task2sim.progress import Progress, progress_listener, report_progress
-from task2sim.registry import disk_error, plugin_call
+from task2sim.registry import plugin_call
 from task2sim.results import UNTRAINED, Results
 from task2sim.run import RESULTS, Run
 from task2sim.seeds import spawn_generator, spawn_seed
-from task2sim.store import Store, hash_key
+from task2sim.store import Store, hash_key, writing
 from task2sim.study_file import StudyConfig
 from task2sim.tasks import Task
-from task2sim.trial import ComponentSpec, EmbedJob, Recipe, Trial, TrialJob, known_trial, run_embedding, run_trial
+from task2sim.trial import (
+    ComponentSpec,
+    EmbedJob,
+    Recipe,
+    Trial,
+    TrialJob,
+    close_components,
+    known_trial,
+    run_embedding,
+    run_trial,
+)
 
 SEARCH = "search"
 """Names the seeds of the search; the comparison uses others."""
@@ -99,6 +109,7 @@ def load_tasks(file: StudyFile) -> dict[str, Task]:
             sources[name] = (chosen, source)
     evaluator = study.evaluator.build()
     tasks: dict[str, Task] = {}
+    images_of: dict[str, str] = {}
     wanted = [*(("seen", i, n) for i, n in enumerate(study.tasks.seen))]
     wanted += [*(("unseen", i, n) for i, n in enumerate(study.tasks.unseen))]
     for number, (key, position, name) in enumerate(wanted):
@@ -111,6 +122,10 @@ def load_tasks(file: StudyFile) -> dict[str, Task]:
                 task = source.load(name)
             with plugin_call(study.evaluator.entry.title):
                 evaluator.check(task)
+        if (same := images_of.setdefault(task.fingerprint, name)) != name:
+            raise TaskError(
+                f"task {name!r} has the same images as {same!r}", place=place, mend="leave one of them out"
+            )
         tasks[name] = task
         report_progress("load", number + 1, len(wanted), "tasks")
     return tasks
@@ -197,21 +212,17 @@ class _Study:
 
     def run(self, until: str) -> Run:
         study = self.study
-        try:
+        with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise disk_error(error) or StoreError(
-                f"can't make the run folder: {error.strerror}",
-                place=str(self.folder),
-                mend="choose another with --runs",
-            ) from error
         with ExitStack() as stack:
             self._lock(stack)
             self.results = Results(self.folder / RESULTS)
+            stack.callback(self.results.close)
             self.current = Run(self.folder, study, self.results, self.store)
             own = [(chosen.entry.title, chosen.build()) for chosen in study.observers]
             self.observers = Observers([*self.extra_observers, *own], self._warn)
             stack.enter_context(progress_listener(self._progress))
+            stack.callback(close_components)
             with self._stage("load tasks"):
                 self.tasks, self.space, categories = check_study(self.file)
                 self.policy = start_policy(self.file, self.space)
@@ -239,6 +250,8 @@ class _Study:
             self.store.put_task(task)
         self.fingerprints = {name: task.fingerprint for name, task in tasks.items()}
         self.recipe = self._recipe(study.tasks.seen)
+        # Numbers of an earlier start, perhaps on other images, must not stand among the new ones.
+        self.results.clear()
         self.current.write_config()
         facts = provenance.gather(chosen.entry for chosen in _chosen(study))
         facts["seed"] = study.seed
@@ -382,7 +395,8 @@ class _Study:
         if not self.tried:
             raise PluginError(f"{title} proposed no setting to try")
         with plugin_call(title):
-            self.current.save_policy(policy.state(), self.space)
+            state = policy.state()
+        self.current.save_policy(state, self.space)
         self._predict()
 
     def _predict(self) -> None:
@@ -391,25 +405,23 @@ class _Study:
         for name, embedding in self.embeddings.items():
             with plugin_call(title):
                 prediction = self.policy.predict(embedding)
-            self.predictions[name] = prediction
-            setting = self.space.setting(prediction.setting)
-            self._put_setting(setting)
-            self.results.put("predictions", [{"task": name, "setting": setting.key}])
-            self.results.put(
-                "probabilities",
-                [
+                setting = self.space.setting(prediction.setting)
+                probabilities = [
                     {"task": name, "parameter": parameter, "choice": str(choice), "probability": float(probability)}
                     for parameter, row in prediction.probabilities.items()
                     for choice, probability in zip(self.space[parameter].values, row, strict=True)
-                ],
-            )
+                ]
+            self.predictions[name] = attrs.evolve(prediction, setting=setting)
+            self._put_setting(setting)
+            self.results.put("predictions", [{"task": name, "setting": setting.key}])
+            self.results.put("probabilities", probabilities)
 
     def _compare(self) -> None:
         study = self.study
         every = tuple(self.tasks)
         best = max(self.tried, key=lambda setting: _mean(s.value for s in self.tried[setting].scores.values()))
         generator = spawn_generator(study.seed, "comparison", "random settings")
-        drawn = tuple(self.space.sample(generator) for _ in range(study.comparison.random))
+        drawn = _distinct(self.space, study.comparison.random, generator)
 
         def same(*settings: ParameterSetting | None) -> dict[str, tuple[ParameterSetting | None, ...]]:
             return dict.fromkeys(every, settings)
@@ -445,7 +457,6 @@ class _Study:
                         )
         for done, _ in enumerate(self._trials(list(jobs.values()))):
             report_progress("compare", done + 1, len(jobs), "pre-trainings")
-        self.results.clear("comparison")
         self.results.put("comparison", rows)
         for task in every:
             setting = self.predictions[task].setting
@@ -485,16 +496,13 @@ class _Study:
         key = _setting_key(trial.setting)
         identity = {"phase": trial.phase, "setting": key, "replicate": trial.replicate}
         position = len(self.results.query("SELECT 1 FROM trials"))
-        earlier = self.results.query(
-            "SELECT position FROM trials WHERE phase = ? AND setting = ? AND replicate = ?", list(identity.values())
-        )
         self.results.put(
             "trials",
             [
                 {
                     **identity,
                     "round": round_number,
-                    "position": earlier[0]["position"] if earlier else position,
+                    "position": position,
                     "split": trial.split,
                     "dataset": trial.dataset_key,
                     "backbone": trial.backbone_key,
@@ -525,7 +533,8 @@ class _Study:
         self.observers.call("task2sim_progress", run=self.current, progress=progress)
 
     def _warn(self, line: str, details: str) -> None:
-        with (self.folder / "warnings.log").open("a", encoding="utf-8") as log:
+        # Telling of an observer's failure must not stop the study either.
+        with suppress(OSError), (self.folder / "warnings.log").open("a", encoding="utf-8") as log:
             log.write(f"{_now()} {line}\n{details}\n")
         self.warn(line, details)
 
@@ -546,6 +555,14 @@ class _Study:
                 place=str(self.folder),
                 mend="wait for it, or change its name or seed",
             ) from None
+
+
+def _distinct(space: ParameterSpace, count: int, generator: np.random.Generator) -> tuple[ParameterSetting, ...]:
+    """Draw different settings, as many as are wanted or as there are."""
+    drawn: dict[ParameterSetting, None] = {}
+    while len(drawn) < min(count, space.size):
+        drawn[space.sample(generator)] = None
+    return tuple(drawn)
 
 
 def _setting_key(setting: ParameterSetting | None) -> str:

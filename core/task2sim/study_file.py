@@ -46,7 +46,7 @@ class ComparisonConfig(StrictModel):
     seeds: Annotated[
         int, Field(ge=1, le=100, description="pre-trainings of each setting, with seeds the search never used")
     ] = 2
-    random: Annotated[int, Field(ge=0, le=1000, description="how many random settings to compare with")] = 3
+    random: Annotated[int, Field(ge=0, le=1000, description="how many random settings to compare with")] = 4
 
 
 class StudyConfig(StrictModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import multiprocessing.util
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import attrs
 from task2sim.choice import Chosen
 from task2sim.datasets import RenderedDataset
 from task2sim.errors import PluginError
-from task2sim.interfaces import Backbone, Score, TaskEmbedding
+from task2sim.interfaces import Backbone, Score, Simulator, TaskEmbedding
 from task2sim.parameters import ParameterSetting
 from task2sim.progress import progress_of, report_progress
 from task2sim.registry import plugin_call
@@ -56,9 +57,25 @@ def _parse(spec: ComponentSpec) -> Chosen:
     return Chosen.parse(spec.kind, json.loads(spec.text))
 
 
-@functools.cache
+_built: dict[ComponentSpec, Any] = {}
+
+
 def _build(spec: ComponentSpec) -> Any:
-    return spec.chosen.build()
+    if spec not in _built:
+        if not _built:
+            # Worker processes do not run what atexit was given.
+            multiprocessing.util.Finalize(None, close_components, exitpriority=100)
+        _built[spec] = spec.chosen.build()
+    return _built[spec]
+
+
+def close_components() -> None:
+    """Close the simulators that trials used in this process; a later trial builds its own."""
+    while _built:
+        spec, component = _built.popitem()
+        if isinstance(component, Simulator):
+            with plugin_call(spec.title):
+                component.close()
 
 
 @functools.cache
@@ -245,7 +262,7 @@ def _trial(job: TrialJob, store: Store, scores: Mapping[str, Score]) -> Trial:
 
 
 class _timed:
-    """Keeps in the store how long the block took under a key; nested blocks are subtracted by whoever nests them."""
+    """Keeps in the store, under a key, how long the block took."""
 
     def __init__(self, store: Store, key: str) -> None:
         self.store, self.key = store, key
@@ -344,8 +361,10 @@ def _embed(job: EmbedJob, store: Store) -> TaskEmbedding:
     if job.probe is not None:
         with plugin_call(job.trainer.title):
             probe = job.trainer.component().load(job.probe)
+    task = store.get_task(*job.task)
     with plugin_call(job.embedder.title):
-        embedding: TaskEmbedding = embedder.embed(store.get_task(*job.task), job.data["seed"], probe)
+        embedding: TaskEmbedding = embedder.embed(task, job.data["seed"], probe)
+        embedding = attrs.evolve(embedding, vector=np.asarray(embedding.vector))
     if embedding.vector.dtype != np.float32 or embedding.vector.ndim != 1 or not np.isfinite(embedding.vector).all():
         raise PluginError(f"{job.embedder.title} gave task {job.task[0]!r} a vector that is not finite float32 (D,)")
     return embedding

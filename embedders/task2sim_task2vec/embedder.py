@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -17,6 +18,8 @@ from task2sim import (
     TaskEmbedder,
     TaskEmbedding,
     TaskError,
+    fingerprint_folder,
+    fingerprint_libraries,
     report_progress,
     spawn_generator,
 )
@@ -53,6 +56,12 @@ class Task2Vec(TaskEmbedder):
 
     def __init__(self, config: Config) -> None:
         self._config = config
+
+    def fingerprint(self) -> str:
+        """The weights of a probe in a folder, and the versions of the libraries that compute."""
+        folder = Path(self._config.probe or "")
+        weights = fingerprint_folder(folder) if self._config.probe and folder.is_dir() else "-"
+        return f"{weights} {fingerprint_libraries('torch', 'transformers')}"
 
     @property
     def needs_probe(self) -> bool:

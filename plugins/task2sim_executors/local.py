@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -75,7 +76,8 @@ class LocalExecutor(Executor):
                     yield result
             return
         pool, messages = self._start()
-        futures: list[Future[Result]] = [pool.submit(_work, function, item) for item in items]
+        with _interrupts_held():  # until the workers, which inherit this, ignore interrupts by themselves
+            futures: list[Future[Result]] = [pool.submit(_work, function, item) for item in items]
         self._futures = [*(future for future in self._futures if not future.done()), *futures]
         try:
             for future in futures:
@@ -104,6 +106,7 @@ class LocalExecutor(Executor):
         pool.shutdown(wait=True, cancel_futures=True)
         self._lifeline.close()
         self._messages.close()
+        self._messages.cancel_join_thread()
         self._futures = []
 
     def _start(self) -> tuple[ProcessPoolExecutor, Messages]:
@@ -115,6 +118,19 @@ class LocalExecutor(Executor):
                 self._workers, context, initializer=_begin_worker, initargs=(theirs, self._messages)
             )
         return self._pool, self._messages
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block, in this process and those started meanwhile."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pass_on(messages: Messages, listener: Listener | None, timeout: float) -> None:
@@ -132,6 +148,8 @@ _worker_messages: Messages
 def _begin_worker(lifeline: Connection, messages: Messages) -> None:
     global _worker_messages
     _worker_messages = messages
+    # The end of a worker must not wait for someone to read its progress.
+    messages.cancel_join_thread()
     # Ctrl-C reaches every process of the terminal; the study alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -40,7 +41,9 @@ class Task2SimPolicy(ParameterPolicy):
     Source: Mishra et al., "Task2Sim", CVPR 2022, section 3.2 and supplementary. The greedy action's reward is the
     baseline and the best setting seen of each task is imitated. It differs from the authors' code in that each
     task's advantage weighs that task's own log-probability, and in what makes few pre-trainings suffice: the search
-    begins with settings that fill the space, and every score is learned from again and again (`replay`).
+    begins with settings that fill the space; embeddings are projected on the seen tasks' principal axes and whitened;
+    rewards are standardised task by task; every score is learned from again and again (`replay`), also for made-up
+    tasks between the seen ones; weights decay. With a small budget most of the learning is replay.
     """
 
     class Config(ComponentConfig):
@@ -76,9 +79,9 @@ class Task2SimPolicy(ParameterPolicy):
         """First the settings that fill the space; then each task's greedy setting and one drawn for it."""
         if self._network is None:
             self._meet(tasks)
-        if len(self._known) < min(self._config.initial, self._grid.size):
-            wanted = min(n, self._config.initial - len(self._known))
-            return [setting for setting, _ in zip(self._design, range(wanted), strict=False)]
+        wanted = min(n, self._config.initial - len(self._known))
+        if wanted > 0 and (settings := list(islice(self._design, wanted))):
+            return settings
         if self._epoch == self._config.epochs:
             return []
         noise = self._config.exploration / (1 + self._epoch // NOISE_EPOCHS)

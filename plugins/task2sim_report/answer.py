@@ -7,6 +7,10 @@ import math
 from task2sim.summary import Cell, Row
 from task2sim_report.content import Content, TaskFacts, listed
 
+ENOUGH = 5
+"""Pre-trainings from which a spread says something. Of two equal methods with two pre-trainings each, one is ahead of
+the other by more than the larger deviation a third of the time."""
+
 
 def answer(content: Content) -> list[str]:
     """One paragraph for the unseen tasks and one for the seen ones, the more important first.
@@ -50,6 +54,8 @@ def _verdict(table: list[Row], role: str) -> str:
         judged = "with one pre-training each there is no spread to judge this difference by"
     elif gap <= max(spreads):
         judged = "the difference is within the spread, so this run does not tell the two apart"
+    elif min(own.count, best.count) < ENOUGH:
+        judged = f"with {min(own.count, best.count)} pre-trainings it may still be chance"
     else:
         judged = f"the difference is larger than the spread of pre-trainings ({100 * max(spreads):.1f} points)"
     if own.mean > best.mean:

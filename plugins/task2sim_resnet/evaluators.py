@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from task2sim import Backbone, ComponentConfig, Evaluator, Score, Task, TaskError
+from task2sim import Backbone, ComponentConfig, Evaluator, Score, Task, TaskError, fingerprint_libraries
 
 
 class NearestNeighbours(Evaluator):
@@ -26,6 +26,10 @@ class NearestNeighbours(Evaluator):
 
     def __init__(self, config: Config) -> None:
         self._neighbours = config.neighbours
+
+    def fingerprint(self) -> str:
+        """Versions of the libraries that compute features and scores."""
+        return fingerprint_libraries("torch", "scikit-learn")
 
     def check(self, task: Task) -> None:
         """Say now whether there are enough training images.
@@ -65,6 +69,10 @@ class LinearProbe(Evaluator):
 
     def __init__(self, config: Config) -> None:
         self._config = config
+
+    def fingerprint(self) -> str:
+        """Versions of the libraries that compute features and scores."""
+        return fingerprint_libraries("torch", "scikit-learn")
 
     def check(self, task: Task) -> None:
         """Say now whether there are training images of every class.

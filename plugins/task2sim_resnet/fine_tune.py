@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from task2sim import Backbone, ComponentConfig, Evaluator, PluginError, Score, Task, not_in_key
+from task2sim import Backbone, ComponentConfig, Evaluator, PluginError, Score, Task, fingerprint_libraries
 from task2sim_resnet.evaluators import check_classes
 
 
@@ -24,12 +24,16 @@ class FineTune(Evaluator):
         learning_rate: Annotated[float, Field(gt=0, description="the highest of the schedule")] = 1e-3
         weight_decay: Annotated[float, Field(ge=0)] = 0.05
         threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads; another number, other rounding")] = 1
-        device: Annotated[
-            Literal["auto", "cpu", "cuda"], not_in_key(description="auto: a GPU where there is one")
-        ] = "auto"
+        device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: a GPU where there is one")] = (
+            "auto"
+        )
 
     def __init__(self, config: Config) -> None:
         self._config = config
+
+    def fingerprint(self) -> str:
+        """Versions of the libraries that train."""
+        return fingerprint_libraries("torch", "transformers", "kornia")
 
     def check(self, task: Task) -> None:
         """Say now whether there are training images of every class.

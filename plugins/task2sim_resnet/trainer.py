@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import attrs
 from pydantic import Field, ValidationInfo, field_validator
 
-from task2sim import ComponentConfig, ConfigError, RenderedDataset, Trainer, not_in_key
+from task2sim import ComponentConfig, ConfigError, RenderedDataset, Trainer, fingerprint_libraries
 from task2sim_resnet.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class ResNetTrainer(Trainer):
         learning_rate: Annotated[float, Field(gt=0, description="the highest of the schedule")] = 2e-3
         weight_decay: Annotated[float, Field(ge=0)] = 0.05
         threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads; another number, other rounding")] = 1
-        device: Annotated[
-            Literal["auto", "cpu", "cuda"], not_in_key(description="auto: a GPU where there is one")
-        ] = "auto"
+        device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: a GPU where there is one")] = (
+            "auto"
+        )
 
         @field_validator("widths")
         @classmethod
@@ -73,6 +73,10 @@ class ResNetTrainer(Trainer):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    def fingerprint(self) -> str:
+        """Versions of the libraries that train."""
+        return fingerprint_libraries("torch", "transformers", "kornia")
 
     def pretrain(self, dataset: RenderedDataset, seed: int, folder: Path) -> ResNetBackbone:
         """Train a backbone and save it; `untrained` with the same seed gives its initial weights.

@@ -17,6 +17,7 @@ from task2sim import (
     SceneAssets,
     SceneSimulator,
     fingerprint_folder,
+    fingerprint_libraries,
     not_in_key,
 )
 from task2sim_studio.mesh import MATERIALS
@@ -51,7 +52,7 @@ class Studio(SceneSimulator):
         ] = None
         device: Annotated[
             Literal["auto", "cpu", "cuda"],
-            not_in_key(description="Where to render; CPU and CUDA may differ in the last bits of a pixel."),
+            Field(description="Where to render; CPU and CUDA may differ in the last bits of a pixel."),
         ] = "auto"
 
     def __init__(self, config: Config) -> None:
@@ -77,9 +78,10 @@ class Studio(SceneSimulator):
         )
 
     def fingerprint(self) -> str:
-        """A hash of the folders of meshes and panoramas, where they are given."""
+        """The folders of meshes and panoramas, where they are given, and the versions of numpy and Warp."""
         folders = (self._config.meshes, self._config.environments)
-        return " ".join("" if folder is None else fingerprint_folder(folder) for folder in folders).strip()
+        contents = ["-" if folder is None else fingerprint_folder(folder) for folder in folders]
+        return " ".join([*contents, fingerprint_libraries("numpy", "warp-lang")])
 
     def _chosen(self, instances: dict[str, int]) -> dict[str, int]:
         for name in self._config.categories or ():

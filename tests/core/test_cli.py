@@ -81,8 +81,8 @@ def test_validate_looks_at_everything_and_renders_nothing(task2sim, study: Path,
             "error: --setting: unknown parameter",
         ),
         (["embed", "study.yaml", "--out", "x.txt"], "error: x.txt: vectors are written as .npz"),
-        (["run", "study.yaml", "--store", "study.yaml/store"], "can't write to the store"),
-        (["run", "study.yaml", "--runs", "study.yaml/runs"], "can't make the run folder"),
+        (["run", "study.yaml", "--store", "study.yaml/store"], "can't write here"),
+        (["run", "study.yaml", "--runs", "study.yaml/runs"], "can't write here"),
     ],
 )
 def test_mistakes_end_with_one_line_and_code_2(task2sim, study: Path, arguments: list[str], message: str) -> None:

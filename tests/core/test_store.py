@@ -72,6 +72,18 @@ def test_processes_that_want_the_same_wait_for_each_other(tmp_path: Path) -> Non
         assert sum(pool.map(_make_slowly, [tmp_path / "store"] * 4)) == 1
 
 
+def _open_many(roots: list[Path]) -> int:
+    for root in roots:
+        Store(root).put_seconds("k", 1.0)
+    return len(roots)
+
+
+def test_a_fresh_store_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    roots = [tmp_path / str(i) for i in range(20)]
+    with multiprocessing.get_context("fork").Pool(6) as pool:
+        assert sum(pool.map(_open_many, [roots] * 6)) == 120
+
+
 def test_scores_and_times(store: Store) -> None:
     store.put_score({"a": 1}, Score(0.25, "accuracy", 10))
     store.put_score({"a": 1}, Score(0.75, "accuracy", 10))  # the first stays: a finished score is final
@@ -101,7 +113,7 @@ def test_tasks_and_embeddings_come_back_as_they_were(store: Store) -> None:
 
 def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"can't write to the store.*choose another with --store"):
+    with pytest.raises(StoreError, match=r"can't write here.*choose another folder with --runs, --store"):
         Store(tmp_path / "file" / "store")
 
 

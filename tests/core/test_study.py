@@ -106,6 +106,30 @@ def test_nothing_is_done_twice(study: Path, log: Path) -> None:
     assert {mark.split()[0] for mark in log.read_text().splitlines()} == {"embed"}
 
 
+def test_the_simulators_that_rendered_are_closed(study: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_LIFE_LOG", str(log))
+    monkeypatch.delenv("TOY_LOG")
+    for workers in (1, 2):
+        log.write_text("")
+        go(study, f"executor.workers={workers}", store=f"store {workers}")
+        marks = log.read_text().splitlines()
+        opened = {mark.split(maxsplit=1)[1] for mark in marks if mark.startswith("open")}
+        assert opened
+        assert opened <= {mark.split(maxsplit=1)[1] for mark in marks if mark.startswith("close")}
+
+
+def test_numbers_of_other_images_do_not_stay(study: Path, tmp_path: Path) -> None:
+    salt = tmp_path / "salt"
+    salt.write_text("a")
+    override = f"tasks.sources=[{{type: toy, images: {salt}}}]"
+    first = numbers(go(study, override).results)
+    salt.write_text("b")
+    second = numbers(go(study, override).results)
+    assert second["scores"] != first["scores"]
+    for table in ("trials", "scores", "comparison"):
+        assert len(second[table]) == len(first[table])  # type: ignore[arg-type]
+
+
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not(study: Path) -> None:
     first, second = go(study), go(study, store="store 2", runs="runs 2")
     assert numbers(first.results) == numbers(second.results)
@@ -141,11 +165,13 @@ def test_kill_at_any_moment_and_go_on(study: Path, tmp_path: Path, log: Path, wo
     command += ["--store", str(tmp_path / "store"), "--runs", str(tmp_path / "runs")]
     moments = random.Random(workers)
     kills = 0
+    workers_alive: set[int] = set()
     for attempt in range(40):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         try:
             _, errors = process.communicate(timeout=1 + moments.random() + 0.2 * attempt)
         except subprocess.TimeoutExpired:
+            workers_alive |= _children(process.pid)
             os.kill(process.pid, signal.SIGKILL)  # the study alone: its workers must notice by themselves
             process.communicate()
             kills += 1
@@ -160,23 +186,26 @@ def test_kill_at_any_moment_and_go_on(study: Path, tmp_path: Path, log: Path, wo
     # A pre-training that had ended was not begun again. One that was cut off was: at most one a worker and kill.
     begun = Counter(mark for mark in log.read_text().splitlines() if mark.startswith("pretrain"))
     assert sum(begun.values()) - len(begun) <= kills * workers
+    assert workers == 1 or workers_alive
     deadline = time.monotonic() + 10
-    while _processes(str(study)) and time.monotonic() < deadline:
+    while any(map(_alive, workers_alive)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not _processes(str(tmp_path))
+    assert not any(map(_alive, workers_alive))
 
 
-def _processes(text: str) -> list[str]:
-    """Command lines of processes that are still about this test."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in line:
-            found.append(line)
-    return found
+def _children(pid: int) -> set[int]:
+    """Processes that this process started: spawned workers and whatever watches them."""
+    try:
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    except OSError:
+        return set()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_two_studies_share_a_store_at_the_same_time(study: Path, tmp_path: Path, log: Path) -> None:
@@ -233,6 +262,10 @@ def test_embedding_alone(study: Path, tmp_path: Path) -> None:
     [
         (["tasks.seen=[aples]"], "--set tasks.seen=[aples]: there is no task 'aples'; tasks are apples, birds, cars"),
         (["tasks.sources=[toy, toy]"], "two sources have a task 'apples'"),
+        (
+            ["tasks.sources.0.tasks=[apples, copy]", "tasks.seen=[apples]", "tasks.unseen=[copy]"],
+            "task 'copy' has the same images as 'apples'",
+        ),
         (["tasks.sources.0.tasks=[tiny, birds]", "tasks.seen=[tiny]", "tasks.unseen=[]"], "fewer than 5 neighbours"),
         (["simulator.fault=raise"], "simulators plugin 'toy' (TASK2SIM_PLUGINS development) raised RuntimeError"),
         (["simulator.fault=full"], "no space left on the disk"),

@@ -34,14 +34,15 @@ from task2sim import (
     TaskScore,
     TaskSource,
     Trainer,
+    not_in_key,
     report_progress,
     spawn_generator,
 )
 from task2sim.observers import hookimpl
 
 
-def mark(text: str) -> None:
-    if log := os.environ.get("TOY_LOG"):
+def mark(text: str, log: str = "TOY_LOG") -> None:
+    if log := os.environ.get(log, ""):
         with Path(log).open("a") as file:
             file.write(text + "\n")
 
@@ -49,6 +50,7 @@ def mark(text: str) -> None:
 class Tasks(TaskSource):
     class Config(ComponentConfig):
         tasks: tuple[str, ...] = ("apples", "birds", "cars")
+        images: Annotated[Path | None, not_in_key(description="a file whose text changes the images")] = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -57,7 +59,8 @@ class Tasks(TaskSource):
         return self.config.tasks
 
     def load(self, name: str) -> Task:
-        generator = spawn_generator(0, "toy task", name)
+        salt = self.config.images.read_text() if self.config.images else ""
+        generator = spawn_generator(0, "toy task", "apples" if name == "copy" else name + salt)
 
         def part(count: int) -> ImageSet:
             images = generator.integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
@@ -125,6 +128,9 @@ class Sim(Simulator):
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def close(self) -> None:
+        mark(f"close {os.getpid()} {id(self)}", "TOY_LIFE_LOG")
+
     @property
     def categories(self) -> tuple[str, ...]:
         return ("cup", "dog", "hat")
@@ -135,6 +141,7 @@ class Sim(Simulator):
 
     def render(self, setting: ParameterSetting, indices: Sequence[int], seed: int) -> Iterator[FrameBatch]:
         mark(f"render {setting.key} {seed} {indices[0]}")
+        mark(f"open {os.getpid()} {id(self)}", "TOY_LIFE_LOG")
         for start in range(0, len(indices), 7):
             time.sleep(self.config.sleep)
             batch = np.array(indices[start : start + 7], dtype=np.int64)

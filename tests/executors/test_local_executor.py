@@ -25,6 +25,12 @@ def double(item: int) -> int:
     return 2 * item
 
 
+def chatter(item: int) -> int:
+    for step in range(20_000):
+        report_progress("chatter" * 20, step, 20_000, "words")
+    return item
+
+
 def fail(item: int) -> int:
     if item == 1:
         raise TaskError("no such thing", place="there", mend="look elsewhere")
@@ -88,6 +94,14 @@ def test_closing_twice_and_while_working() -> None:
         _first(results)
     start = time.monotonic()
     local.close()
+    local.close()
+    assert time.monotonic() - start < 10
+
+
+def test_closing_does_not_wait_for_unread_progress() -> None:
+    local = executor(2)
+    assert list(local.map(chatter, [0, 1], lambda progress: time.sleep(0.01))) == [0, 1]
+    start = time.monotonic()
     local.close()
     assert time.monotonic() - start < 10
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from task2sim import (
     TaskError,
     TaskScore,
     Toggle,
+    spawn_generator,
 )
+from task2sim_policies.levels import LevelGrid
 from task2sim_policies.reinforce import Task2SimPolicy
 
 Reward = Callable[[str, ParameterSetting], float]
@@ -147,6 +150,34 @@ def test_same_seed_same_search_and_global_generators_untouched(space: ParameterS
     assert runs[0][0] != runs[2][0]
     assert torch.equal(before[0], torch.random.get_rng_state())
     assert before[1] == repr(np.random.get_state())  # noqa: NPY002
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_first_settings_are_the_design_however_many_a_round(n: int) -> None:
+    grid = LevelGrid(TASK2SIM_PARAMETERS, 5)
+    design = list(islice(grid.design(spawn_generator(7, "task2sim-policy", "design")), 8))
+    one = policy(replay=1)
+    one.start(TASK2SIM_PARAMETERS, 7)
+    tasks = embeddings()
+    tried: list[ParameterSetting] = []
+    while len(tried) < 8:
+        settings = one.propose(tasks, n)
+        tried += [setting for setting in settings if setting not in tried]
+        one.observe([TaskScore(t, s, reward(t, s)) for s in settings for t in tasks])
+    assert tried[:8] == design
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_space_smaller_than_the_design_is_searched_through(n: int) -> None:
+    space = ParameterSpace([Toggle("a"), Toggle("b")])
+    one = policy(replay=1)
+    one.start(space, 0)
+    tried: set[ParameterSetting] = set()
+    for _ in range(20):
+        settings = one.propose(embeddings(2), n)
+        tried |= set(settings)
+        one.observe([TaskScore(t, s, float(s["a"])) for s in settings for t in embeddings(2)])
+    assert len(tried) == 4
 
 
 def test_never_more_new_settings_than_can_be_afforded() -> None:

@@ -20,20 +20,25 @@ def sentences(make_run: Any, rows: dict[str, tuple[float, float, int]], **option
 
 
 def test_a_win_beyond_the_spread(make_run: Any) -> None:
-    rows = {"policy x": (0.412, 0.005, 2), "everything varied": (0.398, 0.01, 2), "random settings": (0.3, 0.02, 3)}
+    rows = {"policy x": (0.412, 0.005, 5), "everything varied": (0.398, 0.01, 5), "random settings": (0.3, 0.02, 3)}
     unseen, seen = sentences(make_run, rows)
     assert unseen == (
-        "On the unseen task letters, the predicted setting reached 41.2 ± 0.5 % accuracy (2 pre-trainings);"
+        "On the unseen task letters, the predicted setting reached 41.2 ± 0.5 % accuracy (5 pre-trainings);"
         " everything varied 39.8 ± 1.0 % and random settings 30.0 ± 2.0 % (3). That is the best of all, 1.4 points"
         " above everything varied; the difference is larger than the spread of pre-trainings (1.0 points)."
     )
     assert seen.startswith("On the 3 seen tasks (mean), the settings predicted for them reached 41.2")
 
 
+def test_two_pretrainings_may_be_chance(make_run: Any) -> None:
+    rows = {"policy x": (0.412, 0.005, 2), "everything varied": (0.398, 0.01, 2)}
+    assert "above everything varied; with 2 pre-trainings it may still be chance." in sentences(make_run, rows)[0]
+
+
 def test_a_loss_is_said_plainly(make_run: Any) -> None:
     rows = {"policy x": (0.3, 0.01, 2), "random settings": (0.45, 0.02, 3), "untrained backbone": (0.31, 0.01, 2)}
     assert (
-        "It did not win: random settings reached 15.0 points more; the difference is larger"
+        "It did not win: random settings reached 15.0 points more; with 2 pre-trainings"
         in (sentences(make_run, rows)[0])
     )
 

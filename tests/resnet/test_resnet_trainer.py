@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -35,10 +36,12 @@ def test_a_wrong_configuration_names_its_key(values, place, words):
     assert words in error["msg"]
 
 
-def test_the_device_is_not_part_of_the_key_but_the_threads_are():
+def test_device_threads_and_library_versions_are_part_of_the_key():
     fields = ResNetTrainer.Config.model_fields
-    assert fields["device"].json_schema_extra == {"task2sim_not_in_key": True}
+    assert fields["device"].json_schema_extra is None
     assert fields["threads"].json_schema_extra is None
+    fingerprint = ResNetTrainer(ResNetTrainer.Config()).fingerprint()
+    assert f"torch {importlib.metadata.version('torch')}" in fingerprint
 
 
 def test_importing_the_components_imports_nothing_heavy():
