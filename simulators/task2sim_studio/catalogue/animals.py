@@ -1,4 +1,4 @@
-"""Animals, toy-like. They are built looking towards -x and turned to face -y at the end."""
+"""Animals, toy-like. Most are built looking towards -x."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ from task2sim_studio.forms import (
 )
 
 FURS = ("#8a5a35", "#5a3a28", "#c89a60", "#3a3230", "#d8c8b0", "#a8a09a", "#e8dcc8", "#b8703a")
-
-
-def _ahead(pieces: Pieces) -> Pieces:
-    for name, form, finish in pieces:
-        yield name, form.turn("z", 90), finish
 
 
 def _eyes(draw: Draw, x: float, y: float, z: float, size: float) -> Pieces:
@@ -71,13 +66,9 @@ def _quadruped(draw: Draw, fur: Finish, length: float, girth: float, legs: float
             )
 
 
-@category("dog")
+@category("dog", looks="-x")
 def dog(draw: Draw) -> Pieces:
-    yield from _ahead(_dog(draw))
-
-
-def _dog(draw: Draw) -> Pieces:
-    fur = draw.finish(draw.pick("plastic", "knit", "clouds"), *FURS)
+    fur = draw.natural(*FURS)
     length, girth, legs = draw(0.75, 1.2), draw(0.17, 0.24), draw(0.28, 0.55)
     yield from _quadruped(draw, fur, length, girth, legs, 0.06)
     top, front = legs + girth * 1.7, -length / 2
@@ -119,15 +110,9 @@ def _dog(draw: Draw) -> Pieces:
         )
 
 
-@category("cat")
+@category("cat", looks="-x")
 def cat(draw: Draw) -> Pieces:
-    yield from _ahead(_cat(draw))
-
-
-def _cat(draw: Draw) -> Pieces:
-    fur = draw.finish(
-        draw.pick("plastic", "stripes", "clouds"), "#d08040", "#3a3230", "#a8a09a", "#e8dcc8", "#5a4a40", "#f0ece4"
-    )
+    fur = draw.natural("#d08040", "#3a3230", "#a8a09a", "#e8dcc8", "#5a4a40", "#f0ece4")
     size, sitting = draw(0.3, 0.36), draw.chance(0.55)
     if sitting:
         tall = draw(0.5, 0.65)
@@ -190,12 +175,8 @@ def _cat(draw: Draw) -> Pieces:
     )
 
 
-@category("rabbit")
+@category("rabbit", looks="-x")
 def rabbit(draw: Draw) -> Pieces:
-    yield from _ahead(_rabbit(draw))
-
-
-def _rabbit(draw: Draw) -> Pieces:
     fur, pale = (
         draw.finish(draw.pick("plastic", "knit"), "#e8dcc8", "#a08870", "#f2eee8", "#7a6a5a", "#c8a880"),
         draw.plastic("#f5f0ec", "#f0d8d4"),
@@ -224,13 +205,9 @@ def _rabbit(draw: Draw) -> Pieces:
     yield from _eyes(draw, head[0] - 0.12, 0.125, head[2] + 0.06, 0.06)
 
 
-@category("elephant")
+@category("elephant", looks="-x")
 def elephant(draw: Draw) -> Pieces:
-    yield from _ahead(_elephant(draw))
-
-
-def _elephant(draw: Draw) -> Pieces:
-    hide = draw.finish(draw.pick("plastic", "clouds", "leather"), "#8a8a90", "#75757c", "#9a938c", "#a8a0a8")
+    hide = draw.finish(draw.pick("plastic", "leather", "leather"), "#8a8a90", "#75757c", "#9a938c", "#a8a0a8")
     length, girth, legs = draw(0.8, 1.05), draw(0.32, 0.38), draw(0.3, 0.42)
     yield from _quadruped(draw, hide, length, girth, legs, 0.11)
     head = np.array((-length / 2 - 0.3, 0, legs + 1.2 * girth))
@@ -272,12 +249,8 @@ def _elephant(draw: Draw) -> Pieces:
     yield from _eyes(draw, head[0] - 0.18, 0.15, head[2] + 0.1, 0.05)
 
 
-@category("giraffe")
+@category("giraffe", looks="-x")
 def giraffe(draw: Draw) -> Pieces:
-    yield from _ahead(_giraffe(draw))
-
-
-def _giraffe(draw: Draw) -> Pieces:
     hide, brown = draw.plastic("#e0b050", "#d8a448", "#e8c070"), draw.plastic("#8a5228", "#7a4522", "#a06030")
     length, girth, legs, neck = draw(0.6, 0.75), draw(0.17, 0.21), draw(0.65, 0.85), draw(0.7, 1.0)
     yield from _quadruped(draw, hide, length, girth, legs, 0.05)
@@ -349,12 +322,8 @@ def _giraffe(draw: Draw) -> Pieces:
     yield from _eyes(draw, head[0] - 0.02, 0.08, head[2] + 0.06, 0.045)
 
 
-@category("duck")
+@category("duck", looks="-x")
 def duck(draw: Draw) -> Pieces:
-    yield from _ahead(_duck(draw))
-
-
-def _duck(draw: Draw) -> Pieces:
     down = draw.plastic("#f2c830", "#f0ece4", "#7a5a3a", "#e8d8a0", "#5a6a5a")
     plump, neck = draw(0.9, 1.15), draw(0.05, 0.3)
     yield (
@@ -399,12 +368,8 @@ def _bill(length: float) -> Form:
     )
 
 
-@category("penguin")
+@category("penguin", looks="-x")
 def penguin(draw: Draw) -> Pieces:
-    yield from _ahead(_penguin(draw))
-
-
-def _penguin(draw: Draw) -> Pieces:
     coat, white, orange = (
         draw.plastic("#20242e", "#2a2a30", "#2a3a50"),
         draw.plastic("#f5f2ea"),
@@ -560,14 +525,10 @@ def _butterfly(draw: Draw) -> Pieces:
     yield "feeler", both(feeler), dark
 
 
-@category("turtle")
+@category("turtle", looks="-x")
 def turtle(draw: Draw) -> Pieces:
-    yield from _ahead(_turtle(draw))
-
-
-def _turtle(draw: Draw) -> Pieces:
-    hide = draw.finish("clouds", "#6f9a4a", "#8aa05a", "#5a8a5a", "#a8a060")
-    shell = draw.finish(draw.pick("checker", "plastic", "tiles"), "#6b4a2a", "#4f6a3a", "#8a6a3a", "#3f5a4a")
+    hide = draw.natural("#6f9a4a", "#8aa05a", "#5a8a5a", "#a8a060")
+    shell = draw.natural("#6b4a2a", "#4f6a3a", "#8a6a3a", "#3f5a4a")
     tall, long = draw(0.22, 0.4), draw(1.0, 1.2)
     yield "shell", lathe(arc(0.5, 0, 90, 12, tall), 28).scale(long, 0.9, 1).move(z=0.14), shell
     yield (
@@ -606,13 +567,9 @@ def _turtle(draw: Draw) -> Pieces:
     yield from _eyes(draw, -reach - 0.12, 0.075, 0.29, 0.04)
 
 
-@category("snail")
+@category("snail", looks="-x")
 def snail(draw: Draw) -> Pieces:
-    yield from _ahead(_snail(draw))
-
-
-def _snail(draw: Draw) -> Pieces:
-    flesh = draw.finish("clouds", "#c8a880", "#a89078", "#d8c0a0", "#8a8070")
+    flesh = draw.natural("#c8a880", "#a89078", "#d8c0a0", "#8a8070")
     turns, size = draw(2.2, 3.0), draw(0.48, 0.6)
     angle = np.linspace(0, turns * 2 * np.pi, 54)
     out = 0.62 * size * np.exp(-0.13 * angle)
@@ -622,7 +579,7 @@ def _snail(draw: Draw) -> Pieces:
         "shell",
         shell.move(0.1, -0.05, 0.84 * size + 0.08),
         draw.finish(
-            draw.pick("stripes", "plastic", "clouds"),
+            draw.pick("leather", "plastic", "marble", "wood"),
             "#b8703a",
             "#8a5228",
             "#d8a060",

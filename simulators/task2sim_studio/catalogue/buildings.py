@@ -32,13 +32,13 @@ PANES = ("#2a3a48", "#5a7a8f", "#f0d890", "#3a4a58")
 def _wall(draw: Draw) -> Finish:
     return draw.pick(
         draw.finish("brick", "#a8523a", "#b8644a", "#c8a080", "#8a4a3a"),
-        draw.finish("clouds", *PALES, "#e8c890", "#d9a080", "#b8c8d0", "#c8d8b0", "#e8a0a0"),
+        draw.plastic(*PALES, "#e8c890", "#d9a080", "#b8c8d0", "#c8d8b0", "#e8a0a0"),
         draw.wood(*PALES, "#a8743f", "#b83a30", "#5a7a9a"),
     )
 
 
 def _roofing(draw: Draw) -> Finish:
-    return draw.finish("tiles", "#a8432f", "#7a3a2a", "#4a4d55", "#6a5a50", "#3f5a5a", "#8a3a30")
+    return draw.finish("brick", "#a8432f", "#7a3a2a", "#4a4d55", "#6a5a50", "#3f5a5a", "#8a3a30")
 
 
 def _gable(width: float, depth: float, height: float, eaves: float = 0.08) -> Form:
@@ -137,7 +137,7 @@ def church(draw: Draw) -> Pieces:
 def castle(draw: Draw) -> Pieces:
     wide, tall, radius = draw(1.0, 1.4), draw(0.4, 0.6), draw(0.16, 0.24)
     stone = draw.finish(
-        draw.pick("granite", "brick", "clouds"), "#9a958a", "#b8ad98", "#7f7c78", "#c8b890", "#a89a9a"
+        draw.pick("granite", "brick", "leather"), "#9a958a", "#b8ad98", "#7f7c78", "#c8b890", "#a89a9a"
     )
     half = wide / 2
     yield (
@@ -152,7 +152,7 @@ def castle(draw: Draw) -> Pieces:
         z=high - 0.06
     )
     yield "tower", corners(tower, half, half), stone
-    pointed, tiles = draw.chance(0.6), draw.finish("tiles", "#a8432f", "#3a5a8a", "#4a4d55", "#5a3a6a")
+    pointed, tiles = draw.chance(0.6), draw.finish("brick", "#a8432f", "#3a5a8a", "#4a4d55", "#5a3a6a")
     if pointed:
         yield (
             "roof",
@@ -232,7 +232,7 @@ def lighthouse(draw: Draw) -> Pieces:
 @category("windmill")
 def windmill(draw: Draw) -> Pieces:
     tall, foot, head, sides = draw(1.0, 1.4), draw(0.32, 0.42), draw(0.18, 0.24), draw.pick(6, 8, 24)
-    wall = draw.pick(_wall(draw), draw.finish("clouds", *PALES))
+    wall = draw.pick(_wall(draw), draw.plastic(*PALES))
     yield "tower", cylinder(foot, tall, head, sides=sides), wall
     yield (
         "cap",
@@ -267,7 +267,7 @@ def windmill(draw: Draw) -> Pieces:
 def skyscraper(draw: Draw) -> Pieces:
     size, z, steps = draw(0.4, 0.6), 0.0, draw.whole(1, 4)
     frame = draw.finish(
-        draw.pick("granite", "metal", "clouds", "marble"), "#b8b4aa", "#8a9098", "#c8b890", "#6a7078", "#a87a60"
+        draw.pick("granite", "metal", "plastic", "marble"), "#b8b4aa", "#8a9098", "#c8b890", "#6a7078", "#a87a60"
     )
     glass = draw.plastic("#3a5a7a", "#2a3a48", "#5a7a8f", "#3f6a6a", "#8fb0c8")
     sides, twist = draw.pick(4, 4, 4, 6, 24), draw.pick(0.0, 0.0, draw(5, 25))
@@ -359,7 +359,7 @@ def tent(draw: Draw) -> Pieces:
 @category("bridge")
 def bridge(draw: Draw) -> Pieces:
     span, width, thick = draw(2.2, 2.8), draw(0.35, 0.55), 0.08
-    stone = draw.finish(draw.pick("brick", "granite", "clouds"), "#a8a095", "#a8523a", "#c8b890", "#7f7c78")
+    stone = draw.finish(draw.pick("brick", "granite", "leather"), "#a8a095", "#a8523a", "#c8b890", "#7f7c78")
     kind = draw.pick("arch", "suspension", "arch")
     half = span / 2
     if kind == "arch":

@@ -313,13 +313,8 @@ def umbrella(draw: Draw) -> Pieces:
         ),
         6 * ribs,
     )
-    yield (
-        "canopy",
-        canopy.swell(lambda turn, z: 1 - 0.07 * (1 - np.abs(np.cos(0.5 * ribs * turn))) * (1 - z / tall)).move(
-            z=length
-        ),
-        cloth,
-    )
+    canopy = canopy.swell(lambda turn, z: 1 - 0.07 * (1 - np.abs(np.cos(0.5 * ribs * turn))) * (1 - z / tall))
+    yield "canopy", canopy.move(z=length), cloth
     metal = draw.metal()
     rib = tube(in_plane(dome, "y"), 0.008, 5)
     yield "rib", around(rib, ribs).move(z=length - 0.02), metal

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable, Iterator
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import attrs
 import numpy as np
@@ -131,6 +131,10 @@ class Draw:
         """Glazed ceramic."""
         return self.finish("ceramic", *hexes)
 
+    def natural(self, *hexes: str) -> Finish:
+        """Skins, crusts, hides and flesh: nearly one colour, mottled at most."""
+        return self.finish(self.pick("plastic", "leather"), *hexes)
+
     def leather(self, *hexes: str) -> Finish:
         """Leather, brown or black unless colours are given."""
         return self.finish("leather", *(hexes or ("#6b4226", "#3a2a20", "#8a5a35", "#241f1d", "#7a2f26")))
@@ -154,16 +158,26 @@ MAKERS: dict[str, Maker] = {}
 """All makers by the name of their category."""
 
 
-def category(name: str) -> Callable[[Maker], Maker]:
-    """Register a maker under the name of its category."""
+def category(name: str, looks: Literal["-x", "-y"] = "-y") -> Callable[[Maker], Maker]:
+    """Register a maker under the name of its category.
+
+    Args:
+        name: The category.
+        looks: Where the front of what the maker builds faces; things that look to -x are turned to -y.
+    """
 
     def register(maker: Maker) -> Maker:
         if name in MAKERS:
             raise ValueError(f"two makers make {name!r}")
-        MAKERS[name] = maker
+        MAKERS[name] = maker if looks == "-y" else lambda draw: _turned(maker(draw))
         return maker
 
     return register
+
+
+def _turned(pieces: Pieces) -> Pieces:
+    for name, form, finish in pieces:
+        yield name, form.turn("z", 90), finish
 
 
 def assemble(pieces: Iterator[Piece]) -> Mesh:

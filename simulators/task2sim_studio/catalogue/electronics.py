@@ -270,7 +270,7 @@ def microphone(draw: Draw) -> Pieces:
     long, size = draw(0.7, 1.0), draw(0.26, 0.34)
     body, mesh = (
         draw.pick(draw.dark, draw.metal, draw.plastic)(),
-        draw.finish("checker", "#9ba1a8", "#c8ccd0", "#4a4d50", "#d4a63a"),
+        draw.finish("metal", "#9ba1a8", "#c8ccd0", "#4a4d50", "#d4a63a"),
     )
     stem = lathe([(0.06, 0), (0.07, 0.03), (0.38 * size, long)], 20)
     head = ellipsoid(size, size, draw(1.0, 1.3) * size, 22, 16).move(z=long + 0.35 * size)

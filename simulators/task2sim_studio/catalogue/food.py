@@ -55,9 +55,7 @@ def apple(draw: Draw) -> Pieces:
         ],
         24,
     )
-    skin = draw.finish(
-        draw.pick("plastic", "clouds"), "#c0281e", "#d94a30", "#7fb23a", "#c9c23a", "#a81e2a", "#e0a03a"
-    )
+    skin = draw.natural("#c0281e", "#d94a30", "#7fb23a", "#c9c23a", "#a81e2a", "#e0a03a")
     yield "fruit", draw.lumps(lathe(profile, 24).taper(draw(1.0, 1.15)), 0.05, 1.5), skin
     yield (
         "stalk",
@@ -84,7 +82,7 @@ def pear(draw: Draw) -> Pieces:
         ],
         26,
     )
-    skin = draw.finish(draw.pick("clouds", "plastic"), "#b5b83c", "#c9c04a", "#8fae3c", "#c79a4a", "#a8642e")
+    skin = draw.natural("#b5b83c", "#c9c04a", "#8fae3c", "#c79a4a", "#a8642e")
     yield "fruit", draw.lumps(lathe(profile, 24), 0.06, 1.5).bend(draw(-15, 15)), skin
     yield "stalk", _stalk(draw(0.2, 0.32), 0.02, draw(-0.12, 0.12)).move(z=tall - 0.08), draw.finish("bark", *STALK)
     if draw.chance(0.4):
@@ -116,12 +114,12 @@ def banana(draw: Draw) -> Pieces:
 @category("orange")
 def orange(draw: Draw) -> Pieces:
     size, squash = 1.0, draw(0.86, 1.0)
-    skin = draw.finish("clouds", "#e8831e", "#f09a2a", "#d96a1a", "#f2a83a")
+    skin = draw.natural("#e8831e", "#f09a2a", "#d96a1a", "#f2a83a")
     cut = draw.chance(0.45)
     if cut:
         half = lathe(np.concatenate([arc(0.5, -90, 0, 10), [(0.5, 0.02)]]), 28).scale(1, 1, squash)
         yield "peel", half, skin
-        segments, pulp = draw.whole(8, 11), draw.finish("clouds", "#f0962a", "#f5a83a", "#e87a24")
+        segments, pulp = draw.whole(8, 11), draw.natural("#f0962a", "#f5a83a", "#e87a24")
         yield "pith", cylinder(0.47, 0.03, sides=28), draw.finish("plastic", "#f7ead0")
         wedge = extrude(
             rounded([(0.05, 0), (0.43, 0.43 * 2.6 / segments), (0.43, -0.43 * 2.6 / segments)], 0.05), 0.05
@@ -181,7 +179,7 @@ def carrot(draw: Draw) -> Pieces:
     yield (
         "root",
         root.move(z=length).bend(lean * 0.5).move(z=-length),
-        draw.finish("clouds", "#e0721e", "#e8842a", "#d0601a", "#c8506a"),
+        draw.natural("#e0721e", "#e8842a", "#d0601a", "#c8506a"),
     )
     blade = leaf(draw(0.5, 0.9), draw(0.1, 0.2), draw(10, 50), 0.03, 0.65)
     yield "greens", scatter(blade, np.zeros((notches // 2, 3)), draw.directions(notches // 2, 0.8)), draw.green()
@@ -204,7 +202,7 @@ def mushroom(draw: Draw) -> Pieces:
     )
     colour = draw.finish("plastic", "#b82a20", "#a8713f", "#d9c4a0", "#7a5230", "#c87a3a", "#e8e0d0")
     yield "cap", lathe(profile, 28).move(z=high), colour
-    pale = draw.finish("clouds", "#efe6d2", "#e2d3b5", "#d8c8b0")
+    pale = draw.natural("#efe6d2", "#e2d3b5", "#d8c8b0")
     yield (
         "stem",
         lathe(
@@ -236,7 +234,7 @@ def pineapple(draw: Draw) -> Pieces:
         [(0.0, 0), (0.7 * wide, 0.03), (wide, 0.4 * tall), (0.85 * wide, 0.8 * tall), (0.35 * wide, tall), (0, tall)],
         20,
     )
-    skin = draw.finish("checker", "#c8922e", "#b87f2a", "#d9a53a", "#a8842a")
+    skin = draw.finish("leather", "#c8922e", "#b87f2a", "#d9a53a", "#a8842a")
     yield "fruit", lathe(profile, 24), skin
     rows, each = draw.whole(7, 9), draw.whole(9, 12)
     level = np.repeat(np.linspace(0.1, 0.92, rows), each)
@@ -301,7 +299,7 @@ def pumpkin(draw: Draw) -> Pieces:
         ],
         20,
     )
-    flesh = draw.finish("clouds", "#d9731e", "#e0852a", "#c8601a", "#d9b04a", "#5f7f3a")
+    flesh = draw.natural("#d9731e", "#e0852a", "#c8601a", "#d9b04a", "#5f7f3a")
     yield "fruit", _ribbed(lathe(profile, 6 * ribs), ribs, draw(0.1, 0.2)), flesh
     path = curve([(0, 0, 0), (0.03, 0, 0.15), (draw(-0.15, 0.15), draw(-0.1, 0.1), draw(0.25, 0.4))], 7)
     yield (
@@ -319,8 +317,8 @@ def pumpkin(draw: Draw) -> Pieces:
 
 @category("watermelon")
 def watermelon(draw: Draw) -> Pieces:
-    rind = draw.finish("stripes", "#2f6b32", "#3f7d3a", "#255a2a", "#5f9a4a")
-    flesh, seeds = draw.finish("clouds", "#d83a44", "#e0505a", "#c8303a"), draw.plastic("#1a1210")
+    rind = draw.finish("foliage", "#2f6b32", "#3f7d3a", "#255a2a", "#5f9a4a")
+    flesh, seeds = draw.natural("#d83a44", "#e0505a", "#c8303a"), draw.plastic("#1a1210")
     wide, thick = draw(0.45, 0.52), draw(0.14, 0.5)
     angle = draw(150, 180) if thick < 0.35 else draw(70, 120)
     start = 270 - angle / 2
@@ -370,7 +368,7 @@ def grapes(draw: Draw) -> Pieces:
 def ice_cream(draw: Draw) -> Pieces:
     flavours = "#f2e2b8", "#e8a0b0", "#5a3422", "#b8dcb0", "#f5efe0", "#b86a8f", "#e8b04a"
     tall, wide, scoops = draw(0.8, 1.1), draw(0.24, 0.32), draw.whole(1, 3)
-    waffle = draw.finish("checker", "#d09a50", "#c88f45", "#deb06a")
+    waffle = draw.finish("leather", "#d09a50", "#c88f45", "#deb06a")
     if draw.chance(0.75):
         yield "cone", lathe([(0.02, 0), (wide, tall), (wide - 0.04, tall), (0, 0.1)], 20), waffle
     else:
@@ -386,7 +384,7 @@ def ice_cream(draw: Draw) -> Pieces:
         for k in range(scoops):
             size = 2 * wide * draw(1.02, 1.2)
             ball = draw.lumps(ellipsoid(size, size, 0.9 * size), 0.06, 4)
-            yield f"ice {k + 1}", ball.move(draw(-0.04, 0.04), draw(-0.04, 0.04), z), draw.finish("clouds", *flavours)
+            yield f"ice {k + 1}", ball.move(draw(-0.04, 0.04), draw(-0.04, 0.04), z), draw.natural(*flavours)
             z += 0.62 * size
     if draw.chance(0.4):
         yield "cherry", ellipsoid(0.17, 0.17, 0.17, 12, 8).move(z=z), draw.plastic("#b81a2a")
@@ -428,7 +426,7 @@ def cake(draw: Draw) -> Pieces:
 
 @category("hamburger")
 def hamburger(draw: Draw) -> Pieces:
-    bun = draw.finish("clouds", "#c8853a", "#d99a4a", "#b8732e")
+    bun = draw.natural("#c8853a", "#d99a4a", "#b8732e")
     z = 0.22
     yield "bun", lathe(curve([(0.42, 0), (0.52, 0.1), (0.48, 0.22), (0, 0.23)], 12), 28), bun
     greens = draw.green("#6fb544", "#8fc45a")
@@ -475,8 +473,8 @@ def hamburger(draw: Draw) -> Pieces:
 
 @category("pizza")
 def pizza(draw: Draw) -> Pieces:
-    crust = draw.finish("clouds", "#d09a50", "#c08540", "#e0b06a")
-    sauce = draw.finish("clouds", "#e8b83a", "#e0a030", "#d06a2a", "#f0d070")
+    crust = draw.natural("#d09a50", "#c08540", "#e0b06a")
+    sauce = draw.natural("#e8b83a", "#e0a030", "#d06a2a", "#f0d070")
     tops = draw.plastic("#b8322a", "#c8402a", "#a82a2a"), draw.green(), draw.plastic("#2a2420", "#f2e6d0", "#6b4f8a")
     count = draw.whole(10, 18)
     out, turn = np.sqrt(draw.many(count, 0.02, 0.68)), np.arange(count) * 2.4 + draw(0, 6)
@@ -506,7 +504,7 @@ def pizza(draw: Draw) -> Pieces:
 @category("doughnut")
 def doughnut(draw: Draw) -> Pieces:
     radius, thick = draw(0.32, 0.4), draw(0.15, 0.22)
-    dough = draw.finish("clouds", "#c8904a", "#d9a560", "#b87a3a")
+    dough = draw.natural("#c8904a", "#d9a560", "#b87a3a")
     yield "dough", torus(radius, thick, 32, 14).scale(1, 1, 0.85), dough
     icing = draw.plastic("#e88fb0", "#5a3422", "#f5f0e6", "#8fd0c8", "#f0c84a", "#b88fd0")
     drip, waves = draw(0.02, 0.06), draw.whole(5, 11)
@@ -530,8 +528,8 @@ def doughnut(draw: Draw) -> Pieces:
 
 @category("bread")
 def bread(draw: Draw) -> Pieces:
-    crust = draw.finish("clouds", "#b8783a", "#a8652a", "#c88f4a", "#8a5228")
-    crumb = draw.finish("clouds", "#f0dcb0", "#e8d0a0")
+    crust = draw.natural("#b8783a", "#a8652a", "#c88f4a", "#8a5228")
+    crumb = draw.natural("#f0dcb0", "#e8d0a0")
     length, width, tall = draw(0.9, 1.5), draw(0.42, 0.6), draw(0.4, 0.6)
     if draw.chance(0.6):
         slice_ = np.concatenate(
@@ -619,7 +617,7 @@ def egg(draw: Draw) -> Pieces:
         return ellipsoid(0.75 * size, 0.75 * size, size, 26, 18).swell(lambda turn, z: 1 - 0.28 * z / size)
 
     finish = draw.finish(
-        draw.pick("plastic", "clouds", "granite"), "#f2e8d8", "#d9a878", "#e8c8a0", "#e0d4bc", "#b88a60"
+        draw.pick("plastic", "leather", "granite"), "#f2e8d8", "#d9a878", "#e8c8a0", "#e0d4bc", "#b88a60"
     )
     if draw.chance(0.5):
         cup, stem = draw.ceramic(), draw(0.12, 0.4)

@@ -145,7 +145,7 @@ def candle(draw: Draw) -> Pieces:
     tall, radius = draw(0.35, 1.1), draw(0.08, 0.22)
     if tall > 0.8:
         radius = draw(0.06, 0.1)
-    wax = draw.finish("clouds", *PALES, "#c8281c", "#e8b8a0", "#2f5a6a", "#7a4a8a", "#d8c090")
+    wax = draw.plastic(*PALES, "#c8281c", "#e8b8a0", "#2f5a6a", "#7a4a8a", "#d8c090")
     dip = [
         (radius, 0),
         (radius * draw(0.85, 1), tall),
@@ -408,7 +408,7 @@ def gift(draw: Draw) -> Pieces:
     wide, deep, tall = draw(0.6, 1.0), draw(0.6, 0.9), draw(0.35, 0.9)
     paper, ribbon = (
         draw.finish(draw.pick("plastic", "dots", "stripes", "checker")),
-        draw.finish("fabric", "#d0342c", "#e8b83a", "#f0ede4", "#2f6fc4", "#4f9d4a", "#d95c9a"),
+        draw.finish("plastic", "#d0342c", "#e8b83a", "#f0ede4", "#2f6fc4", "#4f9d4a", "#d95c9a"),
     )
     yield "box", box(wide, deep, tall, bevel=0.008), paper
     high = 0.0
@@ -492,7 +492,7 @@ def basket(draw: Draw) -> Pieces:
 @category("teddy bear")
 def teddy_bear(draw: Draw) -> Pieces:
     fur = draw.finish(
-        draw.pick("knit", "fabric", "clouds"), "#a8703a", "#8a5228", "#d8b080", "#f0e6d4", "#6a4a3a", "#e8a8b8"
+        draw.pick("leather", "plastic", "bark"), "#a8703a", "#8a5228", "#d8b080", "#f0e6d4", "#6a4a3a", "#e8a8b8"
     )
     pale, plump = draw.finish("fabric", "#e8d0a0", "#f0e0c8", "#d8b890"), draw(0.85, 1.15)
     yield "body", ellipsoid(0.6 * plump, 0.5 * plump, 0.68).move(z=0.36), fur
@@ -539,7 +539,7 @@ def teddy_bear(draw: Draw) -> Pieces:
 
 @category("snowman")
 def snowman(draw: Draw) -> Pieces:
-    snow, sizes = draw.finish("clouds", "#f5f8fa", "#eaf0f5"), [draw(0.75, 0.9), draw(0.5, 0.64), draw(0.36, 0.44)]
+    snow, sizes = draw.plastic("#f5f8fa", "#eaf0f5"), [draw(0.75, 0.9), draw(0.5, 0.64), draw(0.36, 0.44)]
     if draw.chance(0.25):
         sizes = [sizes[0], sizes[2] * 1.25]
     z, tops = 0.0, []

@@ -227,7 +227,7 @@ def potted_plant(draw: Draw) -> Pieces:
             yield "stem", tube(curve([(0, 0, -0.05), end * (0.3, 0.3, 0.6), end], 6), 0.016, 6), green
             yield "leaf", scatter(blade, [end], [direction * (1, 1, 0.5)]), green
     else:
-        points = draw.directions(4 * count, 0.0)
+        points = draw.directions(3 * count, 0.0)
         size = draw(0.35, 0.55)
         yield "stem", cylinder(0.03, 0.35), draw.finish("bark", *BARK)
         yield (

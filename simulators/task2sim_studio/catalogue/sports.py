@@ -21,6 +21,7 @@ from task2sim_studio.forms import (
     join,
     lathe,
     rod,
+    rotation,
     rounded,
     scatter,
     skin,
@@ -47,67 +48,58 @@ def _pentagon(v: Floats) -> Floats:
     return laid
 
 
+def _football(draw: Draw) -> Pieces:
+    size = draw(0.16, 0.2)
+    yield "leather", ellipsoid(1, 1, 1, 30, 20), draw.leather(*PALES, "#f2b632", "#e8722a")
+    patch = lathe([(0, 0.46), (size, 0.46), (size, 0.506), (0.5 * size, 0.506), (0, 0.506)], 20).deform(_pentagon)
+    places = _icosahedron()
+    yield "patch", scatter(patch, 0 * places, places), draw.plastic("#17171a", "#d0342c", "#2f6fc4", "#274690")
+
+
+def _basketball(draw: Draw) -> Pieces:
+    yield "leather", ellipsoid(1, 1, 1, 30, 20), draw.leather("#d8702a", "#c8602a", "#b8501e")
+    seam, line = torus(0.5, draw(0.012, 0.018), 40, 6), draw.plastic("#17171a")
+    side = seam.scale(draw(0.62, 0.72), draw(0.62, 0.72), 1).move(z=0.36)
+    yield "seam", seam.turn("x", 90) + seam.turn("y", 90), line
+    yield "side seam", both(side, "z").turn("y", 90), line
+
+
+def _tennis_ball(draw: Draw) -> Pieces:
+    yield "felt", ellipsoid(1, 1, 1, 30, 20), draw.finish("knit", "#d0e030", "#c8e040", "#e0e84a")
+    t, a = np.linspace(0, 2 * np.pi, 48, endpoint=False), draw(0.37, 0.41)
+    b = 0.5 - a
+    x, y = a * np.cos(t) + b * np.cos(3 * t), a * np.sin(t) - b * np.sin(3 * t)
+    seam = np.stack([x, y, 2 * np.sqrt(a * b) * np.sin(2 * t)], axis=1)
+    yield "seam", tube(seam, draw(0.012, 0.018), 6, loop=True), draw.plastic("#f5f2ea")
+
+
+def _beach_ball(draw: Draw) -> Pieces:
+    count, colours = draw.whole(5, 10), (draw.plastic(*PALES), draw.plastic(), draw.plastic())
+    gore = in_plane(arc(0.5, -90, 90, 18), "y")
+    meridians = [gore @ rotation("z", turn).T for turn in np.linspace(0, 360 / count, 5)]
+    wedge = skin(np.stack([*meridians, gore * (0, 0, 1)], axis=1))
+    for k in range(count):
+        yield f"gore {k % 3 + 1}", wedge.turn("z", 360 * k / count), colours[k % 3]
+    yield "valve", both(cylinder(draw(0.04, 0.08), 0.02, sides=12).move(z=0.49), "z"), colours[0]
+
+
+def _rugby_ball(draw: Draw) -> Pieces:
+    wide, point, long = draw(0.58, 0.66), draw(0.15, 0.35), draw(1.25, 1.45)
+    body = ellipsoid(wide, wide, 1.0, 26, 18).swell(lambda turn, z: 1 - point * np.abs(z) ** 1.5).scale(1, 1, long)
+    yield "leather", body.turn("y", 90), draw.leather("#8a4a20", "#a85a2a", "#f0ede4", "#d0342c")
+    pale, top = draw.plastic("#f5f2ea", "#2a2a2e"), wide / 2
+    band = torus(0.86 * top * (1 - point * 0.14), 0.015, 28, 6).turn("y", 90)
+    yield "band", both(band.move(x=0.25 * long)), pale
+    stitches = [(x, 0, top - 0.005) for x in np.linspace(-0.13, 0.13, draw.whole(5, 8))]
+    yield "lace", at(box(0.02, 0.12, 0.02), stitches) + box(0.32, 0.02, 0.02).move(z=top - 0.01), pale
+
+
 @category("ball")
 def ball(draw: Draw) -> Pieces:
-    kind = draw.pick("football", "basketball", "tennis", "beach", "rugby")
-    sphere = ellipsoid(1, 1, 1, 30, 20)
-    if kind == "football":
-        yield "leather", sphere, draw.leather(*PALES, "#f2b632", "#e8722a")
-        corners = _icosahedron()
-        patch = lathe([(0, 0.46), (0.18, 0.46), (0.18, 0.506), (0.09, 0.506), (0, 0.506)], 20).deform(_pentagon)
-        yield "patch", scatter(patch, 0 * corners, corners), draw.plastic("#17171a", "#d0342c", "#2f6fc4", "#274690")
-    elif kind in ("basketball", "tennis"):
-        hide = (
-            draw.leather("#d8702a", "#c8602a", "#b8501e")
-            if kind == "basketball"
-            else draw.finish("knit", "#d0e030", "#c8e040", "#e0e84a")
-        )
-        yield "leather", sphere, hide
-        t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-        a = 0.4
-        seam = np.stack(
-            [
-                a * np.cos(t) + (0.5 - a) * np.cos(3 * t),
-                a * np.sin(t) - (0.5 - a) * np.sin(3 * t),
-                2 * np.sqrt(a * (0.5 - a)) * np.sin(2 * t),
-            ],
-            axis=1,
-        )
-        line = draw.plastic("#17171a") if kind == "basketball" else draw.plastic("#f5f2ea")
-        yield "seam", tube(seam, 0.014, 6, loop=True), line
-        if kind == "basketball":
-            yield "seam", torus(0.5, 0.014, 40, 6).turn("x", 90) + torus(0.5, 0.014, 40, 6).turn("y", 90), line
-    elif kind == "beach":
-        count, colours = draw.pick(6, 8), (draw.plastic(*PALES), draw.plastic(), draw.plastic())
-        gore = in_plane(arc(0.5, -90, 90, 18), "y")
-        for k in range(count):
-            rings = np.stack(
-                [
-                    gore * (np.cos(b), 1, 1)
-                    + np.stack([0 * gore[:, 0], gore[:, 0] * np.sin(b), 0 * gore[:, 0]], axis=1)
-                    for b in np.linspace(0, 2 * np.pi / count, 5)
-                ]
-                + [gore * (0, 0, 1)],
-                axis=1,
-            )
-            yield f"gore {k % 3 + 1}", skin(rings).turn("z", 360 * k / count), colours[k % 3]
-        yield "valve", both(cylinder(0.05, 0.02, sides=12).move(z=0.49), "z"), colours[0]
-    else:
-        yield (
-            "leather",
-            ellipsoid(0.62, 0.62, 1.0, 26, 18)
-            .swell(lambda turn, z: 1 - 0.25 * np.abs(z) ** 1.5)
-            .scale(1, 1, 1.35)
-            .turn("y", 90),
-            draw.leather("#8a4a20", "#a85a2a", "#f0ede4", "#d0342c"),
-        )
-        yield "band", both(torus(0.265, 0.015, 28, 6).turn("y", 90).move(x=0.36)), draw.plastic("#f5f2ea", "#2a2a2e")
-        yield (
-            "lace",
-            at(box(0.02, 0.12, 0.02), [(x, 0, 0.305) for x in np.linspace(-0.13, 0.13, 6)])
-            + box(0.32, 0.02, 0.02).move(z=0.3),
-            draw.plastic("#f5f2ea"),
-        )
+    kind = draw.pick(_football, _basketball, _tennis_ball, _beach_ball, _rugby_ball)
+    tilt, turn = draw(-40, 40), draw(0, 360)
+    for name, form, finish in kind(draw):
+        yield name, form if kind is _rugby_ball else form.turn("x", tilt).turn("z", turn), finish
 
 
 @category("dumbbell")

@@ -1,4 +1,4 @@
-"""Things that drive, sail and fly. Their front faces -y; most are built along x and turned at the end."""
+"""Things that drive, sail and fly. They are built looking towards -x."""
 
 from __future__ import annotations
 
@@ -61,18 +61,8 @@ def _wheels(draw: Draw, radius: float, width: float, places: list[tuple[float, f
     yield "hub", at(hub, points), draw.metal()
 
 
-def _ahead(pieces: Pieces) -> Pieces:
-    """Turn what was built towards -x so that it faces -y."""
-    for name, form, finish in pieces:
-        yield name, form.turn("z", 90), finish
-
-
-@category("car")
+@category("car", looks="-x")
 def car(draw: Draw) -> Pieces:
-    yield from _ahead(_car(draw))
-
-
-def _car(draw: Draw) -> Pieces:
     length, width, belt, roof, radius = (
         draw(1.7, 2.2),
         draw(0.78, 0.9),
@@ -133,12 +123,8 @@ def _car(draw: Draw) -> Pieces:
     )
 
 
-@category("bus")
+@category("bus", looks="-x")
 def bus(draw: Draw) -> Pieces:
-    yield from _ahead(_bus(draw))
-
-
-def _bus(draw: Draw) -> Pieces:
     length, width, tall, radius = draw(2.2, 3.0), draw(0.68, 0.8), draw(0.75, 0.95), 0.15
     decks = draw.pick(1, 1, 2)
     paint, glass = draw.plastic(), draw.plastic(*GLASS)
@@ -162,24 +148,20 @@ def _bus(draw: Draw) -> Pieces:
     yield "door", box(0.2, 0.02, 0.6 * tall).move(-0.42 * length, -width / 2 - 0.005, radius + 0.04), draw.dark()
 
 
-@category("truck")
+@category("truck", looks="-x")
 def truck(draw: Draw) -> Pieces:
-    yield from _ahead(_truck(draw))
-
-
-def _truck(draw: Draw) -> Pieces:
     load, cab, width, radius = draw(1.1, 1.9), draw(0.42, 0.55), draw(0.66, 0.78), draw(0.15, 0.19)
     tall, paint = draw(0.75, 0.95), draw.plastic()
     start = -load / 2 - cab - 0.06
     yield "chassis", box(load + cab, 0.3, 0.1).move(x=-cab / 2, z=radius), draw.dark()
-    side = [(0, 0.14), (0, 0.5 * tall), (draw(0.03, 0.16), tall), (cab, tall), (cab, 0.14)]
+    slant = draw(0.03, 0.16)
+    side = [(0, 0.14), (0, 0.5 * tall), (slant, tall), (cab, tall), (cab, 0.14)]
     yield "cab", extrude(rounded(side, 0.06, 3), width, 0.03).move(x=start), paint
     yield "window", box(cab * 0.45, width * 1.01, 0.24).move(start + cab * 0.42, 0, 0.55 * tall), draw.plastic(*GLASS)
-    yield (
-        "windscreen",
-        box(0.04, width * 0.86, 0.26).turn("y", 12).move(start + 0.05, 0, 0.57 * tall),
-        draw.plastic(*GLASS),
-    )
+    low, high = np.array((0, 0.5 * tall)), np.array((slant, tall))
+    front = np.array([low + (high - low) * t for t in (0.1, 0.78)])
+    pane = np.concatenate([front - (0.012, 0), front[::-1] + (0.05, 0)])
+    yield "windscreen", extrude(pane, width * 0.86).move(x=start), draw.plastic(*GLASS)
     kind = draw.pick("box", "box", "tank", "flat", "tipper")
     cargo = draw.plastic(*PALES, "#d0342c", "#2f6fc4", "#e8722a", "#4f9d4a")
     if kind == "box":
@@ -216,12 +198,8 @@ def _truck(draw: Draw) -> Pieces:
     yield "headlamp", both(box(0.03, 0.1, 0.07).move(start, 0.36 * width, 0.22), "y"), draw.plastic("#f5f0d8")
 
 
-@category("bicycle")
+@category("bicycle", looks="-x")
 def bicycle(draw: Draw) -> Pieces:
-    yield from _ahead(_bicycle(draw))
-
-
-def _bicycle(draw: Draw) -> Pieces:
     radius, base, paint, bar = (
         draw(0.3, 0.36),
         draw(0.98, 1.15),
@@ -273,16 +251,12 @@ def _bicycle(draw: Draw) -> Pieces:
         yield (
             "basket",
             box(0.26, 0.3, 0.2, bevel=0.01).taper(1.2).move(*(head + (-0.2, 0, -0.04))),
-            draw.finish("checker", "#a8743f", "#8a5a2b"),
+            draw.finish("knit", "#a8743f", "#8a5a2b"),
         )
 
 
-@category("motorcycle")
+@category("motorcycle", looks="-x")
 def motorcycle(draw: Draw) -> Pieces:
-    yield from _ahead(_motorcycle(draw))
-
-
-def _motorcycle(draw: Draw) -> Pieces:
     radius, base, paint, steel = draw(0.24, 0.28), draw(1.0, 1.2), draw.plastic(), draw.metal()
     tyre, hub = _wheel(radius, draw(0.12, 0.18))
     ends = [(-base / 2, 0, radius), (base / 2, 0, radius)]
@@ -319,12 +293,8 @@ def _motorcycle(draw: Draw) -> Pieces:
     yield "headlamp", ellipsoid(0.14, 0.16, 0.16, 14, 9).move(*(steer + (-0.1, 0, -0.04))), draw.plastic("#f5f0d8")
 
 
-@category("train")
+@category("train", looks="-x")
 def train(draw: Draw) -> Pieces:
-    yield from _ahead(_train(draw))
-
-
-def _train(draw: Draw) -> Pieces:
     length, radius, paint, dark = draw(1.3, 1.7), draw(0.24, 0.3), draw.plastic(), draw.dark()
     z, half = 0.5, length / 2
     boiler = (
@@ -382,11 +352,6 @@ def _train(draw: Draw) -> Pieces:
     )
 
 
-@category("aeroplane")
-def aeroplane(draw: Draw) -> Pieces:
-    yield from _ahead(_aeroplane(draw))
-
-
 def _wing(span: float, root: float, tip: float, sweep: float, thick: float) -> Form:
     """Half a wing along +y, its leading edge towards -x."""
     section = np.array([(-0.5, 0), (-0.3, 0.5), (0.1, 0.45), (0.5, 0), (0.1, -0.2), (-0.3, -0.3)])
@@ -399,7 +364,8 @@ def _wing(span: float, root: float, tip: float, sweep: float, thick: float) -> F
     return skin(rings)
 
 
-def _aeroplane(draw: Draw) -> Pieces:
+@category("aeroplane", looks="-x")
+def aeroplane(draw: Draw) -> Pieces:
     length, radius, paint = (
         draw(1.7, 2.3),
         draw(0.1, 0.15),
@@ -475,12 +441,8 @@ def _aeroplane(draw: Draw) -> Pieces:
         )
 
 
-@category("helicopter")
+@category("helicopter", looks="-x")
 def helicopter(draw: Draw) -> Pieces:
-    yield from _ahead(_helicopter(draw))
-
-
-def _helicopter(draw: Draw) -> Pieces:
     body, tail, paint = draw(0.7, 0.95), draw(0.7, 1.0), draw.plastic()
     yield "body", superellipsoid(body, 0.46, 0.5, draw(0.7, 1), 0.9).taper(0.8, "x"), paint
     yield "glass", ellipsoid(0.5 * body, 0.44, 0.42, 18, 12).move(-0.27 * body, 0, 0.03), draw.plastic(*GLASS)
@@ -559,11 +521,6 @@ def rocket(draw: Draw) -> Pieces:
         )
 
 
-@category("sailing boat")
-def sailing_boat(draw: Draw) -> Pieces:
-    yield from _ahead(_sailing_boat(draw))
-
-
 def _hull(length: float, width: float, deep: float, stern: float) -> Form:
     """A hull whose deck lies at z = 0, its bow towards -x."""
     t = np.linspace(0, 1, 9)
@@ -580,7 +537,8 @@ def _hull(length: float, width: float, deep: float, stern: float) -> Form:
     return skin(rings)
 
 
-def _sailing_boat(draw: Draw) -> Pieces:
+@category("sailing boat", looks="-x")
+def sailing_boat(draw: Draw) -> Pieces:
     length, width, tall = draw(1.2, 1.7), draw(0.36, 0.5), draw(1.3, 1.9)
     yield "hull", _hull(length, width, draw(0.22, 0.32), draw(0.5, 0.85)), draw.pick(draw.plastic, draw.wood)()
     yield "deck", box(length * 0.62, width * 0.5, 0.05, bevel=0.02).move(x=0.08 * length, z=0.02), draw.wood()
@@ -590,7 +548,9 @@ def _sailing_boat(draw: Draw) -> Pieces:
         cylinder(0.022, tall + 0.1, 0.012).move(x=step) + rod((step, 0, 0.2), (0.42 * length, 0, 0.2), 0.015),
         draw.wood(),
     )
-    cloth = draw.finish(draw.pick("fabric", "fabric", "stripes"), *PALES, "#d0342c", "#f2b632", "#2f6fc4", "#e8722a")
+    cloth = draw.finish(
+        draw.pick("plastic", "leather", "stripes"), *PALES, "#d0342c", "#f2b632", "#2f6fc4", "#e8722a"
+    )
 
     def belly(x: Floats, y: Floats, z: Floats) -> Floats:
         bow: Floats = 0.35 * np.sin(np.pi * np.clip(z / tall, 0, 1)) * np.abs(x - step)
@@ -622,12 +582,8 @@ def _sail(lines: list[Floats], thick: float) -> Form:
     return skin(np.array(rings))
 
 
-@category("ship")
+@category("ship", looks="-x")
 def ship(draw: Draw) -> Pieces:
-    yield from _ahead(_ship(draw))
-
-
-def _ship(draw: Draw) -> Pieces:
     length, width, deep = draw(1.8, 2.4), draw(0.4, 0.55), draw(0.3, 0.4)
     yield (
         "hull",

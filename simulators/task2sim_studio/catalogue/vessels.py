@@ -66,7 +66,8 @@ def bottle(draw: Draw) -> Pieces:
         (neck, body + shoulder),
         (neck, end),
     ]
-    yield "body", lathe(curve(points, 34), draw.pick(24, 24, 8)), glass
+    sides = draw.pick(24, 24, 8)
+    yield "body", lathe(curve(points, 34), sides), glass
     collar = lathe([(neck, end - 0.06), (neck * 1.25, end - 0.06), (neck * 1.25, end), (neck, end)])
     yield "collar", collar, glass
     yield (
@@ -76,9 +77,10 @@ def bottle(draw: Draw) -> Pieces:
     )
     if draw.chance(0.75):
         low, high = draw(0.1, 0.3) * body, draw(0.6, 0.9) * body
+        wrap = [(radius * 0.9, low), (radius * 1.03, low), (radius * 1.03, high), (radius * 0.9, high)]
         yield (
             "label",
-            lathe([(radius * 0.9, low), (radius * 1.01, low), (radius * 1.01, high), (radius * 0.9, high)]),
+            lathe(wrap, sides),
             draw.finish(draw.pick("fabric", "stripes", "dots", "plastic"), *PALES, "#d9b44a", "#c0392b", "#2f6fc4"),
         )
 
@@ -95,7 +97,7 @@ def wine_glass(draw: Draw) -> Pieces:
     glass = draw.plastic("#dfe9ee", "#e8eef0", "#cfe0d8", "#e6d5dd", "#b8cfe6")
     outside = curve([(0.04, 0), (0.7 * radius, 0.2 * bowl), (radius, 0.5 * bowl), (rim, bowl)], 14)
     if draw.chance(0.2):
-        outside = np.array([(0.03, 0), (draw(0.4, 0.5), bowl * 0.55)])
+        outside = np.linspace((0.03, 0), (draw(0.4, 0.5), 0.55 * bowl), 9)
     yield "bowl", vessel(outside, 0.015, 28).move(z=stem), glass
     stand = [(foot, 0), (foot, 0.015), (0.3 * foot, 0.05), (0.03, 0.12), (0.025, 0.6 * stem), (0.05, stem)]
     if draw.chance(0.3):
@@ -193,7 +195,7 @@ def jug(draw: Draw) -> Pieces:
         return pull
 
     body = vessel(outside, 0.035, 32).shift("y", lambda x, y, z: -0.3 * y * np.minimum(lip(x, y, z), 1))
-    body = body.shift("x", lambda x, y, z: 0.14 * lip(x, y, z)).shift("z", lambda x, y, z: 0.06 * lip(x, y, z))
+    body = body.shift("z", lambda x, y, z: 0.06 * lip(x, y, z)).shift("x", lambda x, y, z: 0.14 * lip(x, y, z))
     yield "body", body, glaze
     path = curve(
         [
