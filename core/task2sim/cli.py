@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -238,7 +239,9 @@ def generate(
         ),
     ] = "everything-varied",
     images: Annotated[int, typer.Option(min=1, help="How many images.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Image i depends on the setting, this seed and i alone.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Image i depends on the setting, this seed and i alone.")
+    ] = 0,
     exporter: Annotated[
         str, typer.Option(help="An exporter's name, or '{type: NAME, key: value}'.")
     ] = "image-folder",
@@ -331,4 +334,5 @@ def predict(
     nearest = ", ".join(f"{name} ({distance:.3f})" for name, distance in prediction["nearest"].items())
     typer.echo(f"nearest tasks of the run: {nearest}")
     text = ",".join(f"{name}={value}" for name, value in prediction["setting"].items())
-    typer.echo(f"render it: task2sim generate OUT --study {run_folder}/config.resolved.yaml --setting {text}")
+    config = shlex.quote(str(run_folder / "config.resolved.yaml"))
+    typer.echo(f"render it: task2sim generate OUT --study {config} --setting {text}")

@@ -97,6 +97,8 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, str]]:
     """
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        places: dict[Location, str] = {(): str(path)}
+        return (None if node is None else _construct(node, path, (), places)), places
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
@@ -105,10 +107,10 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, str]]:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"this is not YAML: {' '.join(str(error).split())}", place=str(path)) from None
+    except RecursionError:
+        raise ConfigError("this is nested too deeply, or contains itself", place=str(path)) from None
     except OSError as error:
         raise ConfigError(f"can't read the file: {error.strerror}", place=str(path)) from None
-    places: dict[Location, str] = {(): str(path)}
-    return (None if node is None else _construct(node, path, (), places)), places
 
 
 def _construct(node: yaml.Node, path: Path, location: Location, places: dict[Location, str]) -> Any:
@@ -205,6 +207,7 @@ def describe_errors(error: ValidationError, places: Mapping[Location, str], sour
         message = detail["msg"]
         if detail["type"] == "missing":
             message = "this key is missing"
+        message = message.removeprefix("Value error, ").replace("Tuple", "List")
         message = message[0].lower() + message[1:]
         lines.append(f"{place}: {key}: {message}" if key else f"{place}: {message}")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from task2sim.errors import ConfigError, ParameterError
 from task2sim.interfaces import Exporter
 from task2sim.parameters import ParameterSetting, ParameterSpace
 from task2sim.registry import plugin_call
-from task2sim.seeds import spawn_generator, spawn_seed
+from task2sim.seeds import spawn_generator
 from task2sim.store import Store, writing
 from task2sim.study import simulator_facts
 from task2sim.trial import ComponentSpec, close_components, make_dataset
@@ -97,7 +97,7 @@ def generate_dataset(
         "simulator": file.study.simulator.key_data(),
         "setting": point.as_dict(),
         "images": images,
-        "seed": spawn_seed(seed, "dataset", "generate"),
+        "seed": seed,
     }
     try:
         dataset = make_dataset(spec, point, images, data, store)

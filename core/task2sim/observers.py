@@ -118,4 +118,4 @@ class Observers:
         else:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             text = f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
-        self._warn(f"observer {title} failed in {hook}, the study goes on: {text}", traceback.format_exc())
+        self._warn(f"{title} failed in {hook}, the study goes on: {text}", traceback.format_exc())

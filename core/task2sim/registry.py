@@ -50,6 +50,19 @@ KINDS: dict[str, type[Component]] = {
 }
 """Plugin kinds, named as their entry-point groups without ``task2sim.``, and the interface of each."""
 
+NOUNS = {
+    "tasks": "task source",
+    "embedders": "embedder",
+    "policies": "policy",
+    "simulators": "simulator",
+    "trainers": "trainer",
+    "evaluators": "evaluator",
+    "exporters": "exporter",
+    "executors": "executor",
+    "observers": "observer",
+}
+"""What one plugin of each kind is called."""
+
 CORE_DISTRIBUTION = "task2sim"
 ENVIRONMENT = "TASK2SIM_PLUGINS"
 
@@ -87,7 +100,7 @@ class PluginEntry:
     @property
     def title(self) -> str:
         """Kind, name and origin, for messages."""
-        return f"{self.kind} plugin {self.name!r} ({self.origin})"
+        return f"{NOUNS[self.kind]} {self.name!r} ({self.origin})"
 
     def load(self) -> type[Component]:
         """Import the component's class.
@@ -197,11 +210,11 @@ def find_plugin(kind: str, name: str) -> PluginEntry:
         return matches[0]
     if matches:
         ways = " or ".join(f"{entry.distribution}/{entry.name}" for entry in matches)
-        raise PluginError(f"{name!r} names {len(matches)} {kind} plugins", mend=f"write {ways}")
+        raise PluginError(f"{name!r} names {len(matches)} {kind}", mend=f"write {ways}")
     names = sorted({entry.name for entry in entries})
     near = get_close_matches(name, names, 1, 0.5)
     mend = f"did you mean {near[0]!r}?" if near else f"installed are {', '.join(names) or 'none'}"
-    raise PluginError(f"there is no {kind} plugin {name!r}", mend=mend)
+    raise PluginError(f"there is no {NOUNS[kind]} {name!r}", mend=mend)
 
 
 @contextmanager
@@ -220,7 +233,7 @@ def plugin_call(title: str) -> Iterator[None]:
         yield
     except Task2SimError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if (disk := disk_error(error)) is not None:
             raise disk from error
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -234,7 +247,7 @@ def plugin_call(title: str) -> Iterator[None]:
         raise failure from error
 
 
-def disk_error(error: Exception, place: str = "") -> StoreError | None:
+def disk_error(error: BaseException, place: str = "") -> StoreError | None:
     """The one-line error for a disk that is full or can't be written; None for any other error.
 
     Args:
@@ -246,6 +259,9 @@ def disk_error(error: Exception, place: str = "") -> StoreError | None:
         "EDQUOT": ("the disk quota is used up", "free some room and run the same command again"),
         "EROFS": ("the disk can't be written to", "choose another folder"),
     }
+    if isinstance(error, OSError) and error.errno is None and " requested and " in str(error):
+        # So numpy tells of a write that fell short.
+        return StoreError(mends["ENOSPC"][0], place=place, mend=mends["ENOSPC"][1])
     if isinstance(error, OSError) and error.errno is not None:
         import errno
 

@@ -88,7 +88,12 @@ class Run:
         if (target / META).is_file() and (target / META).read_bytes() == (source / META).read_bytes():
             return
         with self._replacing(target) as partial:
-            shutil.copytree(source, partial, dirs_exist_ok=True)
+            for path in sorted(source.rglob("*")):
+                copy = partial / path.relative_to(source)
+                if path.is_dir():
+                    copy.mkdir()
+                else:
+                    shutil.copyfile(path, copy)
 
     def save_policy(self, state: PolicyState, space: ParameterSpace) -> None:
         """Save what the policy has learned, without pickles."""

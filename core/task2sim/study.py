@@ -138,7 +138,7 @@ def simulator_facts(file: StudyFile) -> tuple[ParameterSpace, tuple[str, ...]]:
         Task2SimError: the simulator can't be made, or has too little to offer.
     """
     study = file.study
-    with at(file.place("simulator")), study.simulator.build() as simulator, plugin_call(study.simulator.entry.title):
+    with at(file.place("simulator")), plugin_call(study.simulator.entry.title), study.simulator.build() as simulator:
         space, categories = simulator.parameter_space, tuple(simulator.categories)
         if len(categories) < 2:
             raise PluginError(f"{study.simulator.entry.title} has {len(categories)} categories, two are needed")
@@ -365,8 +365,10 @@ class _Study:
         seen = {name: self.embeddings[name] for name in study.tasks.seen}
         self.tried: dict[ParameterSetting, Trial] = {}
         rounds = idle = 0
+        stopped = False
         while len(self.tried) < study.pretrainings and idle < IDLE_ROUNDS:
-            if True in self.observers.call("task2sim_should_stop", run=self.current):
+            stopped = True in self.observers.call("task2sim_should_stop", run=self.current)
+            if stopped:
                 break
             n = min(study.settings_per_round, study.pretrainings - len(self.tried))
             with plugin_call(title):
@@ -392,6 +394,8 @@ class _Study:
             idle = 0 if new else idle + 1
             if new:
                 self.observers.call("task2sim_policy_updated", run=self.current, round_number=rounds)
+        if stopped and not self.tried:
+            raise Task2SimError("an observer stopped the search before its first trial")
         if not self.tried:
             raise PluginError(f"{title} proposed no setting to try")
         with plugin_call(title):

@@ -17,7 +17,7 @@ class TasksConfig(StrictModel):
 
     sources: Annotated[
         tuple[Annotated[Chosen, Plugin("tasks")], ...],
-        Field(min_length=1, description="where tasks come from; task names must differ between sources"),
+        Field(description="where tasks come from, one or more; task names must differ between sources"),
     ]
     seen: Annotated[
         tuple[str, ...], Field(min_length=1, description="tasks the policy learns on, by their validation images")
@@ -29,6 +29,11 @@ class TasksConfig(StrictModel):
     @model_validator(mode="after")
     def _named_once(self) -> TasksConfig:
         earlier: set[str] = set()
+        if not self.sources:
+            message = PydanticCustomError("empty", "name one source or more")
+            raise ValidationError.from_exception_data(
+                "tasks", [InitErrorDetails(type=message, loc=("sources",), input=self.sources)]
+            )
         for key in ("seen", "unseen"):
             for position, name in enumerate(getattr(self, key)):
                 if name in earlier:

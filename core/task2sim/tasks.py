@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -82,6 +83,12 @@ class Task:
     domain: str = ""
 
     def __attrs_post_init__(self) -> None:
+        # A task's name names files in the run folder.
+        if not re.fullmatch(r"[^\s.\\/][^\x00-\x1f\\/]{0,99}", self.name):
+            raise TaskError(
+                f"a task can't be named {self.name!r}",
+                mend="use up to 100 characters, no slashes, and begin with a letter or digit",
+            )
         if len(self.classes) < 2:
             raise TaskError(
                 f"task {self.name!r} has {len(self.classes)} class{'' if len(self.classes) == 1 else 'es'}",

@@ -23,5 +23,7 @@ def report(
     from task2sim_report.report import write_report
 
     target = out or run_folder / REPORT
+    if target.is_dir():
+        target = target / REPORT
     write_report(run_folder, target)
     typer.echo(f"report: {target}")

@@ -201,7 +201,7 @@ def _class_folders(folder: Path) -> list[Path]:
 def _entries(folder: Path) -> list[Path]:
     """What a folder holds, hidden files apart, in the order of names; nothing if there is no such folder."""
     try:
-        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(entries, key=lambda entry: entry.name)

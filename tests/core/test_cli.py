@@ -73,7 +73,7 @@ def test_validate_looks_at_everything_and_renders_nothing(task2sim, study: Path,
         (["validate", "study.yaml", "--set", "tasks.unseen=[crs]"], "there is no task 'crs'; tasks are apples"),
         (["predict", "nowhere", "photos"], "error: nowhere: this is no run folder: config.resolved.yaml is missing"),
         (["report", "nowhere"], "error: nowhere: this is no run folder"),
-        (["generate", "out", "--exporter", "zip"], "error: --exporter: there is no exporters plugin 'zip'"),
+        (["generate", "out", "--exporter", "zip"], "error: --exporter: there is no exporter 'zip'"),
         (["generate", "out", "--exporter", "{"], "error: --exporter: the exporter is not YAML"),
         (["generate", "out", "--study", "study.yaml", "--setting", "x"], "error: --setting: can't read 'x'"),
         (

@@ -72,7 +72,7 @@ MISTAKES = [
     ("comparison: 3\n", "study.yaml:7:1: comparison: input should be a valid dictionary"),
     (
         "executor: {type: locl}\n",
-        "study.yaml:7:1: executor: there is no executors plugin 'locl'; did you mean 'local'?",
+        "study.yaml:7:1: executor: there is no executor 'locl'; did you mean 'local'?",
     ),
     ("executor: {type: local, workers: -2}\n", "study.yaml:7:25: executor.workers"),
     (
@@ -89,6 +89,7 @@ MISTAKES = [
         "images: !!python/object:os.system x\n",
         "study.yaml:7:9: can't read this value: could not determine a constructor",
     ),
+    ("images: &a [*a]\n", "study.yaml: this is nested too deeply, or contains itself"),
     ("images: 2020-99-99\n", "study.yaml:7:9: can't read this value: month must be in 1..12; put it in quotes"),
 ]
 
@@ -104,7 +105,7 @@ def test_a_mistake_is_shown_where_it_stands(tmp_path: Path, line: str, message: 
         ("name: a b\ntasks: {sources: [toy], seen: [x]}\n", "study.yaml:1:1: name: use letters"),
         ("tasks: {sources: [toy], seen: [x]}\n", "study.yaml: name: this key is missing"),
         ("name: x\ntasks: {sources: [toy]}\n", "study.yaml:2:1: tasks.seen: this key is missing"),
-        ("name: x\ntasks: {sources: [], seen: [x]}\n", "study.yaml:2:9: tasks.sources: tuple should have at least 1"),
+        ("name: x\ntasks: {sources: [], seen: [x]}\n", "study.yaml:2:9: tasks.sources: name one source or more"),
         (
             "name: x\ntasks:\n  sources: [{type: toy, task: 1}]\n  seen: [x]\n",
             "study.yaml:3:25: tasks.sources.0.task: unknown key; did you mean 'tasks'?",

@@ -48,8 +48,8 @@ def test_a_plugin_is_found_by_name_or_by_distribution() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("sudio", "there is no simulators plugin 'sudio'; did you mean 'studio'?"),
-        ("qqqq", "there is no simulators plugin 'qqqq'; installed are studio, toy"),
+        ("sudio", "there is no simulator 'sudio'; did you mean 'studio'?"),
+        ("qqqq", "there is no simulator 'qqqq'; installed are studio, toy"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest(name: str, message: str) -> None:
@@ -98,7 +98,7 @@ def test_an_incompatible_plugin_is_known_without_importing_it(distribution) -> N
 def test_a_broken_plugin_says_so_and_harms_only_itself(distribution, module: str, message: str) -> None:
     sys.modules.pop("broken", None)
     distribution("broken", "[task2sim.simulators]\nbad = broken:Sim\n", module=module or "x = 1")
-    with pytest.raises(PluginError, match=r"simulators plugin 'bad' \(broken 1.2\)") as caught:
+    with pytest.raises(PluginError, match=r"simulator 'bad' \(broken 1.2\)") as caught:
         find_plugin("simulators", "bad").load()
     assert message in str(caught.value)
     find_plugin("simulators", "toy").load()
@@ -114,9 +114,9 @@ def test_the_environment_variable_is_checked(monkeypatch: pytest.MonkeyPatch, te
 
 
 def test_whatever_a_plugin_raises_becomes_one_line() -> None:
-    with pytest.raises(PluginError) as caught, plugin_call("simulators plugin 'x' (y 1.0)"):
+    with pytest.raises(PluginError) as caught, plugin_call("simulator 'x' (y 1.0)"):
         raise KeyError("one\ntwo")
-    assert "simulators plugin 'x' (y 1.0) raised KeyError" in str(caught.value)
+    assert "simulator 'x' (y 1.0) raised KeyError" in str(caught.value)
     assert "test_registry.py:" in caught.value.place
     assert "\n" not in str(caught.value)
     assert "Traceback" in caught.value.details

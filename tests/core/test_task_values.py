@@ -43,6 +43,12 @@ def test_bad_tasks_are_refused() -> None:
         ImageSet(np.zeros((1, 2, 2, 3), np.uint8), [0, 1])
 
 
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "../x", "a/b", "a\\b", "/x", ".hidden", "x\n", "x" * 101])
+def test_names_that_are_no_file_names_are_refused(name: str) -> None:
+    with pytest.raises(TaskError, match="a task can't be named"):
+        Task(name=name, classes=("a", "b"), train=images(2), val=images(2), test=images(2))
+
+
 def test_a_fingerprint_sees_every_pixel_label_and_class() -> None:
     def task(value: int = 0, classes: tuple[str, str] = ("a", "b"), count: int = 4) -> Task:
         return Task(name="t", classes=classes, train=images(4), val=images(count), test=images(4, value))
