@@ -37,9 +37,14 @@ class StudyFile:
 
     def place(self, *location: str | int) -> str:
         """Where that key stands, or the nearest key around it."""
-        while location and location not in self.places:
-            location = location[:-1]
-        return self.places.get(location, self.source)
+        return nearest_place(self.places, location, self.source)
+
+
+def nearest_place(places: Mapping[Location, str], location: Location, source: str) -> str:
+    """The place of a location, or of the nearest one around it that the file has."""
+    while location and location not in places:
+        location = location[:-1]
+    return places.get(location, source)
 
 
 def shipped_studies() -> tuple[str, ...]:
@@ -200,10 +205,7 @@ def describe_errors(error: ValidationError, places: Mapping[Location, str], sour
     for detail in error.errors(include_url=False):
         location: Location = detail["loc"]
         key = ".".join(str(part) for part in location)
-        nearest = location
-        while nearest and nearest not in places:
-            nearest = nearest[:-1]
-        place = places.get(nearest, source)
+        place = nearest_place(places, location, source)
         message = detail["msg"]
         if detail["type"] == "missing":
             message = "this key is missing"
