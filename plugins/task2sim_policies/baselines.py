@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 from pydantic import Field
@@ -24,9 +25,9 @@ from task2sim_policies.states import check_space, described
 class _Unlearned(ParameterPolicy):
     """A policy that chooses a setting without looking at scores, and tries each of its choices once."""
 
+    @abstractmethod
     def choose(self, task: str) -> ParameterSetting:
         """The setting for the task of this name."""
-        raise NotImplementedError
 
     def start(self, space: ParameterSpace, seed: int) -> None:
         """Begin a search."""

@@ -122,6 +122,11 @@ def test_whatever_a_plugin_raises_becomes_one_line() -> None:
     assert "Traceback" in caught.value.details
 
 
+def test_a_plugin_cannot_end_the_study_by_exiting() -> None:
+    with pytest.raises(PluginError, match="raised SystemExit: 5"), plugin_call("simulator 'x' (y 1.0)"):
+        raise SystemExit(5)
+
+
 def test_a_full_disk_is_no_plugins_fault() -> None:
     with pytest.raises(StoreError, match="/disk: no space left on the disk; free some room"), plugin_call("x"):
         raise OSError(28, "No space left on device", "/disk")
