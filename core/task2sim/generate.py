@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
 from task2sim.choice import Chosen
+from task2sim.components import ComponentSpec, close_components
 from task2sim.config import StudyFile, describe_errors
 from task2sim.datasets import RenderedDataset
-from task2sim.errors import ConfigError, ParameterError
-from task2sim.interfaces import Exporter
+from task2sim.errors import ConfigError, ParameterError, StoreError
+from task2sim.interfaces import Executor, Exporter
 from task2sim.parameters import ParameterSetting, ParameterSpace
-from task2sim.registry import plugin_call
+from task2sim.registry import disk_error, plugin_call
 from task2sim.seeds import spawn_generator
-from task2sim.store import Store, writing
-from task2sim.study import simulator_facts
-from task2sim.trial import ComponentSpec, close_components, make_dataset
+from task2sim.store import Store
+from task2sim.study import at, simulator_facts
+from task2sim.trial import make_dataset
 
 
 def parse_exporter(text: str) -> Chosen:
@@ -76,7 +78,7 @@ def generate_dataset(
     """Render a dataset with a study's simulator and write it to a folder.
 
     Args:
-        file: The study; only its simulator matters.
+        file: The study; only its simulator matters, and its executor, whose workers render.
         setting: See `parse_setting`.
         images: How many images.
         seed: Image i depends on the setting, this seed and i alone.
@@ -89,8 +91,7 @@ def generate_dataset(
     """
     space, _ = simulator_facts(file)
     point = parse_setting(setting, space, seed)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    _check_writable(folder)
     spec = ComponentSpec.of(file.study.simulator)
     data = {
         "stage": "dataset",
@@ -99,11 +100,27 @@ def generate_dataset(
         "images": images,
         "seed": seed,
     }
+    with at(file.place("executor")):
+        executor: Executor = file.study.executor.build()
     try:
-        dataset = make_dataset(spec, point, images, data, store)
+        with executor:
+            dataset = make_dataset(spec, point, images, data, store, executor)
     finally:
         close_components()
     writer: Exporter = exporter.build()
     with plugin_call(exporter.entry.title):
         writer.write(dataset, folder)
     return dataset
+
+
+def _check_writable(folder: Path) -> None:
+    """Make the folder and try to write there, before an hour is spent on images that can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise disk_error(error, str(folder)) or StoreError(
+            f"can't write here: {error.strerror or error}",
+            place=str(folder),
+            mend="name a new or empty folder that can be written",
+        ) from error

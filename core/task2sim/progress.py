@@ -63,3 +63,35 @@ def progress_of(job: str) -> Iterator[None]:
     else:
         with progress_listener(lambda progress: outer(attrs.evolve(progress, job=job))):
             yield
+
+
+class ProgressSum:
+    """A listener that adds up one stage of several jobs, and tells whoever listens where it is made.
+
+    Args:
+        stage: Which stage; progress of others is passed on as it is.
+        done: Steps that were finished before.
+        total: Steps in all.
+        unit: What a step is.
+    """
+
+    def __init__(self, stage: str, done: int, total: int, unit: str) -> None:
+        self._tell = _listener.get()
+        self._sum = Progress(stage, done, total, unit)
+        self._jobs: dict[str, int] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        """Take in what a job reports."""
+        if progress.stage == self._sum.stage:
+            self.reached(progress.job, progress.done)
+        elif self._tell is not None:
+            self._tell(attrs.evolve(progress, job=""))
+
+    def reached(self, job: str, done: int) -> None:
+        """Note how far a job is; what it told late changes nothing."""
+        steps = done - self._jobs.get(job, 0)
+        if steps > 0:
+            self._jobs[job] = done
+            self._sum = attrs.evolve(self._sum, done=self._sum.done + steps)
+            if self._tell is not None:
+                self._tell(self._sum)

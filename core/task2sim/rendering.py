@@ -1,81 +1,101 @@
-"""Rendering a dataset to disk, in shards that survive a kill."""
+"""Rendering a dataset to disk: by several workers side by side, and so that a kill loses next to nothing."""
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
+from task2sim.components import ComponentSpec
 from task2sim.datasets import MANIFEST, FrameBatch
-from task2sim.errors import PluginError
-from task2sim.interfaces import Simulator
+from task2sim.errors import PluginError, StoreError
+from task2sim.interfaces import Executor, Simulator
 from task2sim.parameters import ParameterSetting
-from task2sim.progress import report_progress
+from task2sim.progress import Listener, ProgressSum, progress_listener, progress_of, report_progress
 from task2sim.registry import plugin_call
 
-SHARD = 512
-"""Images that are lost at most when a render is killed."""
+PIECE = 256
+"""Most images in a worker's piece of work: few enough for workers to finish together, enough for a large batch."""
+
+NOT_YET = -1
+"""The label of an image that is not rendered yet."""
+
+
+@attrs.frozen
+class RenderJob:
+    """Some images of a dataset, for one worker.
+
+    Attributes:
+        simulator: Renders.
+        setting: A setting of its parameter space.
+        seed: The dataset's seed.
+        folder: Where the dataset's arrays lie, at their full size.
+        first: The first image.
+        count: How many.
+    """
+
+    simulator: ComponentSpec
+    setting: ParameterSetting
+    seed: int
+    folder: Path
+    first: int
+    count: int
 
 
 def render_dataset(
-    simulator: Simulator, title: str, setting: ParameterSetting, images: int, seed: int, folder: Path
+    simulator: ComponentSpec,
+    setting: ParameterSetting,
+    images: int,
+    seed: int,
+    folder: Path,
+    executor: Executor | None = None,
 ) -> None:
     """Render a dataset into a folder, going on where an earlier, killed call stopped.
 
-    The arrays are made at their full size first, so a disk that is too small is noticed at once. Shards are written
-    with plain writes, not through a memory map, which would kill the process on a full disk.
+    The arrays are made at their full size first, so a disk that is too small is noticed at once. Workers write
+    images into their places, and after each batch its labels, which mark the batch as finished.
 
     Args:
         simulator: The simulator.
-        title: Its name and version, for the manifest and messages.
         setting: A setting of its parameter space.
-        images: How many images.
+        images: How many images, >= 1.
         seed: The dataset's seed.
-        folder: An existing folder, empty or left by a killed call with the same arguments.
+        folder: An existing folder, empty or left by a killed call with the same arguments; its workers may have
+            been more or fewer.
+        executor: Its workers render; without it, or for few images, this process does.
 
     Raises:
         PluginError: the simulator raised or broke a promise.
-        StoreError: the disk is full.
+        StoreError: the disk is too small.
     """
-    with plugin_call(title):
-        height, width = simulator.image_size
-        categories = simulator.categories
-    image_shape = (height, width, 3)
-    image_bytes = height * width * 3
-    images_path = folder / "images.npy"
-    offset = _allocate(images_path, (images, *image_shape), np.dtype(np.uint8))
-    done = 0
-    with images_path.open("r+b") as file:
-        for start in range(0, images, SHARD):
-            count = min(SHARD, images - start)
-            labels_path = folder / f"labels-{start:09d}.npy"
-            if not labels_path.exists():
-                labels = np.empty(count, dtype=np.int64)
-                filled = 0
-                for batch in _batches(simulator, title, setting, range(start, start + count), seed):
-                    _check(batch, image_shape, start + filled, count - filled, len(categories), title)
-                    file.seek(offset + (start + filled) * image_bytes)
-                    file.write(np.ascontiguousarray(batch.rgb).data)
-                    labels[filled : filled + len(batch)] = batch.labels
-                    filled += len(batch)
-                    report_progress("render", start + filled, images, "images")
-                if filled != count:
-                    raise PluginError(f"{title} rendered {filled} of {count} images", mend="report it to its author")
-                file.flush()
-                # The labels of a shard mark it as finished, so they come last and at once.
-                partial = labels_path.with_suffix(".partial")
-                with partial.open("wb") as labels_file:
-                    np.save(labels_file, labels, allow_pickle=False)
-                partial.replace(labels_path)
-            done += count
-            report_progress("render", done, images, "images")
-    shards = sorted(folder.glob("labels-*.npy"))
-    np.save(folder / "labels.npy", np.concatenate([np.load(path) for path in shards]), allow_pickle=False)
+    with plugin_call(simulator.title):
+        height, width = simulator.component().image_size
+        categories = simulator.component().categories
+    _reserve(folder, images, height, width)
+    missing = np.flatnonzero(np.load(folder / "labels.npy", allow_pickle=False) == NOT_YET)
+    pieces = _pieces(missing, 1 if executor is None else executor.workers)
+    jobs = [RenderJob(simulator, setting, seed, folder, piece.start, len(piece)) for piece in pieces]
+    progress = ProgressSum("render", images - len(missing), images, "images")
+    # For a single piece, a second worker would still be starting when this process is done.
+    if executor is None or len(missing) <= PIECE:
+        finished: Iterator[None] = map(partial(_render_here, progress), jobs)
+    else:
+        finished = executor.map(render_images, jobs, progress)
+    for job, _ in zip(jobs, finished, strict=True):
+        progress.reached(str(job.first), job.count)
     manifest = {
-        "simulator": title,
+        "simulator": simulator.title,
         "categories": list(categories),
         "setting": setting.as_dict(),
         "seed": seed,
@@ -83,8 +103,55 @@ def render_dataset(
         "image_size": [height, width],
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
-    for path in shards:
-        path.unlink()
+
+
+def render_images(job: RenderJob) -> None:
+    """Render some images of a dataset into their places. This is what worker processes run.
+
+    Plain writes are used, not a memory map, which would kill the process where the disk turns out to be full.
+    """
+    title = job.simulator.title
+    with plugin_call(title):
+        simulator: Simulator = job.simulator.component()
+        shape = (*simulator.image_size, 3)
+        categories = len(simulator.categories)
+    filled = 0
+    with (
+        progress_of(str(job.first)),
+        (job.folder / "images.npy").open("r+b") as images_file,
+        (job.folder / "labels.npy").open("r+b") as labels_file,
+    ):
+        images_start, labels_start = _data_start(images_file), _data_start(labels_file)
+        image_bytes = math.prod(shape)
+        for batch in _batches(simulator, title, job.setting, range(job.first, job.first + job.count), job.seed):
+            first = job.first + filled
+            _check(batch, shape, first, job.count - filled, categories, title)
+            images_file.seek(images_start + first * image_bytes)
+            images_file.write(np.ascontiguousarray(batch.rgb).data)
+            images_file.flush()
+            labels_file.seek(labels_start + first * 8)
+            labels_file.write(batch.labels.astype("<i8").tobytes())
+            labels_file.flush()
+            filled += len(batch)
+            report_progress("render", filled, job.count, "images")
+    if filled != job.count:
+        raise PluginError(f"{title} rendered {filled} of {job.count} images", mend="report it to its author")
+
+
+def _render_here(listener: Listener, job: RenderJob) -> None:
+    with progress_listener(listener):
+        render_images(job)
+
+
+def _pieces(missing: NDArray[np.int64], workers: int) -> list[range]:
+    """Cut the images that are missing into pieces of equal size, as many for each worker."""
+    each = math.ceil(len(missing) / (workers * PIECE))
+    size = math.ceil(len(missing) / (workers * each)) if each else 1
+    pieces = []
+    for run in np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1):
+        first, count = int(run[0]) if len(run) else 0, len(run)
+        pieces += [range(start, min(start + size, first + count)) for start in range(first, first + count, size)]
+    return pieces
 
 
 def _batches(
@@ -98,24 +165,57 @@ def _batches(
             yield attrs.evolve(batch, rgb=rgb, labels=labels, indices=np.asarray(batch.indices))
 
 
-def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.uint8]) -> int:
-    """Make an .npy file of full size, or keep the one that is there; returns where its data begin."""
-    if not path.exists():
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+def _reserve(folder: Path, images: int, height: int, width: int) -> None:
+    """Make the arrays at their full size, all images missing, or keep those that a killed call left."""
+    labels_path = folder / "labels.npy"  # comes last
+    if labels_path.exists():
+        return
+    needed = images * (height * width * 3 + 8)
+    images_path = folder / "images.npy"
+    if not images_path.exists() and needed > (free := shutil.disk_usage(folder).free):
+        raise StoreError(
+            f"{images} images of {height} x {width} pixels need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            place=str(folder),
+            mend="render fewer or smaller ones, or choose another disk with --store",
+        )
+    if not images_path.exists():
+        with _whole(images_path) as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (images, height, width, 3)}
             np.lib.format.write_array_header_1_0(file, header)
-            offset = file.tell()
-            block = bytes(1 << 20)
-            remaining = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            while remaining:
-                remaining -= file.write(block[: min(remaining, len(block))])
+            _grow(file, file.tell() + images * height * width * 3)
+    with _whole(labels_path) as file:
+        np.save(file, np.full(images, NOT_YET, dtype="<i8"), allow_pickle=False)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that gets its name once it is whole, and that is gone if it can't be written."""
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
         partial.replace(path)
-        return offset
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        return file.tell()
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _grow(file: BinaryIO, size: int) -> None:
+    """Give a file its size, and its room on the disk where the system can promise that."""
+    file.flush()
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except (AttributeError, OSError) as error:  # not on every system, nor every file system
+        if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        file.truncate(size)
+
+
+def _data_start(file: BinaryIO) -> int:
+    """Where the data of an .npy file begin."""
+    np.lib.format.read_magic(file)
+    np.lib.format.read_array_header_1_0(file)
+    return file.tell()
 
 
 def _check(

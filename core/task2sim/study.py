@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from task2sim import provenance
 from task2sim.choice import Chosen
+from task2sim.components import ComponentSpec, close_components
 from task2sim.config import StudyFile, placed
 from task2sim.errors import PluginError, StoreError, Task2SimError, TaskError
 from task2sim.interfaces import Executor, ParameterPolicy, Prediction, TaskEmbedding, TaskScore, TaskSource
@@ -28,17 +29,7 @@ from task2sim.seeds import spawn_generator, spawn_seed
 from task2sim.store import Store, hash_key, writing
 from task2sim.study_file import StudyConfig
 from task2sim.tasks import Task
-from task2sim.trial import (
-    ComponentSpec,
-    EmbedJob,
-    Recipe,
-    Trial,
-    TrialJob,
-    close_components,
-    known_trial,
-    run_embedding,
-    run_trial,
-)
+from task2sim.trial import EmbedJob, Recipe, Trial, TrialJob, known_trial, run_embedding, run_trial
 
 SEARCH = "search"
 """Names the seeds of the search; the comparison uses others."""

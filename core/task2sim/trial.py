@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import multiprocessing.util
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -13,69 +11,16 @@ from typing import Any
 
 import attrs
 
-from task2sim.choice import Chosen
+from task2sim.components import ComponentSpec
 from task2sim.datasets import RenderedDataset
 from task2sim.errors import PluginError
-from task2sim.interfaces import Backbone, Score, Simulator, TaskEmbedding
+from task2sim.interfaces import Backbone, Executor, Score, TaskEmbedding
 from task2sim.parameters import ParameterSetting
 from task2sim.progress import progress_of, report_progress
 from task2sim.registry import plugin_call
 from task2sim.rendering import render_dataset
 from task2sim.seeds import spawn_seed
 from task2sim.store import Store, hash_key
-
-
-@attrs.frozen
-class ComponentSpec:
-    """A chosen component as plain data, for a journey to another process."""
-
-    kind: str
-    text: str
-
-    @classmethod
-    def of(cls, chosen: Chosen) -> ComponentSpec:
-        """Describe a chosen component."""
-        return cls(chosen.entry.kind, json.dumps(chosen.dump(), sort_keys=True))
-
-    @property
-    def chosen(self) -> Chosen:
-        """The chosen component again."""
-        return _parse(self)
-
-    @property
-    def title(self) -> str:
-        """Its name and version, for messages."""
-        return self.chosen.entry.title
-
-    def component(self) -> Any:
-        """The component itself; one for each process, so that what it has warmed up stays warm."""
-        return _build(self)
-
-
-@functools.cache
-def _parse(spec: ComponentSpec) -> Chosen:
-    return Chosen.parse(spec.kind, json.loads(spec.text))
-
-
-_built: dict[ComponentSpec, Any] = {}
-
-
-def _build(spec: ComponentSpec) -> Any:
-    if spec not in _built:
-        if not _built:
-            # Worker processes do not run what atexit was given.
-            multiprocessing.util.Finalize(None, close_components, exitpriority=100)
-        _built[spec] = spec.chosen.build()
-    return _built[spec]
-
-
-def close_components() -> None:
-    """Close the simulators that trials used in this process; a later trial builds its own."""
-    while _built:
-        spec, component = _built.popitem()
-        if isinstance(component, Simulator):
-            with plugin_call(spec.title):
-                component.close()
 
 
 @functools.cache
@@ -291,13 +236,18 @@ def _make_backbone(job: TrialJob, store: Store, folder: Path) -> None:
 
 
 def make_dataset(
-    simulator: ComponentSpec, setting: ParameterSetting, images: int, data: Mapping[str, Any], store: Store
+    simulator: ComponentSpec,
+    setting: ParameterSetting,
+    images: int,
+    data: Mapping[str, Any],
+    store: Store,
+    executor: Executor | None = None,
 ) -> RenderedDataset:
-    """The dataset that `data` determines, rendered now if the store does not have it."""
+    """The dataset that `data` determines, rendered now, by the executor's workers, if the store does not have it."""
 
     def render(folder: Path) -> None:
         with _timed(store, hash_key(data)):
-            render_dataset(simulator.component(), simulator.title, setting, images, data["seed"], folder)
+            render_dataset(simulator, setting, images, data["seed"], folder, executor)
 
     return RenderedDataset.open(store.artefact("datasets", data, render))
 

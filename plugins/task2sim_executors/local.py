@@ -23,7 +23,7 @@ from task2sim.progress import Listener, Progress, progress_listener
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
-    Messages: TypeAlias = Queue[Progress]
+    Messages: TypeAlias = Queue[tuple[int, Progress]]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,6 +54,7 @@ class LocalExecutor(Executor):
         )
         self._pool: ProcessPoolExecutor | None = None
         self._futures: list[Future[Any]] = []
+        self._maps = 0
         self._lifeline: Connection
         self._messages: Messages
 
@@ -76,14 +77,16 @@ class LocalExecutor(Executor):
                     yield result
             return
         pool, messages = self._start()
+        self._maps += 1
+        number = self._maps
         with _interrupts_held():  # until the workers, which inherit this, ignore interrupts by themselves
-            futures: list[Future[Result]] = [pool.submit(_work, function, item) for item in items]
+            futures: list[Future[Result]] = [pool.submit(_work, number, function, item) for item in items]
         self._futures = [*(future for future in self._futures if not future.done()), *futures]
         try:
             for future in futures:
                 # Listeners are called here, in the thread that asked, so that they need no locks.
                 while not future.done():
-                    _pass_on(messages, listener, timeout=0.05)
+                    _pass_on(messages, number, listener, timeout=0.05)
                 yield future.result()
         except BrokenProcessPool:
             self.close()
@@ -133,12 +136,13 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _pass_on(messages: Messages, listener: Listener | None, timeout: float) -> None:
+def _pass_on(messages: Messages, number: int, listener: Listener | None, timeout: float) -> None:
+    """Tell the listener of a message from this call of `map`; those that an earlier call left unread are old."""
     try:
-        progress = messages.get(timeout=timeout)
+        told, progress = messages.get(timeout=timeout)
     except queue.Empty:
         return
-    if listener is not None:
+    if listener is not None and told == number:
         listener(progress)
 
 
@@ -165,6 +169,6 @@ def _end_with_parent(lifeline: Connection) -> None:
         os._exit(0)
 
 
-def _work(function: Callable[[Item], Result], item: Item) -> Result:
-    with progress_listener(_worker_messages.put):
+def _work(number: int, function: Callable[[Item], Result], item: Item) -> Result:
+    with progress_listener(lambda progress: _worker_messages.put((number, progress))):
         return function(item)

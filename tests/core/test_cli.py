@@ -80,6 +80,18 @@ def test_validate_looks_at_everything_and_renders_nothing(task2sim, study: Path,
             ["generate", "out", "--study", "study.yaml", "--setting", "fog=1"],
             "error: --setting: unknown parameter",
         ),
+        (
+            ["generate", "out", "--study", "study.yaml", "--images", str(10**15)],
+            "images of 4 x 4 pixels need 56000000.0 GB,",
+        ),
+        (
+            ["generate", "study.yaml", "--study", "study.yaml"],
+            "study.yaml: can't write here: File exists; name a new or empty folder",
+        ),
+        (
+            ["generate", "study.yaml/out", "--study", "study.yaml"],
+            "study.yaml/out: can't write here: Not a directory; name a new or empty folder",
+        ),
         (["embed", "study.yaml", "--out", "x.txt"], "error: x.txt: vectors are written as .npz"),
         (["run", "study.yaml", "--store", "study.yaml/store"], "can't write here"),
         (["run", "study.yaml", "--runs", "study.yaml/runs"], "can't write here"),
@@ -138,6 +150,44 @@ def test_generate_writes_images_and_goes_on(task2sim, study: Path, tmp_path: Pat
     other = task2sim("generate", "out", "--study", study, "--setting", "default", "--images", "9")
     assert other.returncode == 2  # the folder holds another dataset
     assert "Traceback" not in other.stderr
+
+
+def test_generate_renders_with_the_studys_workers(task2sim, study: Path, tmp_path: Path) -> None:
+    datasets = []
+    for workers in ("1", "2"):
+        log, store = tmp_path / f"log{workers}", tmp_path / f"store{workers}"
+        arguments = ["generate", f"out{workers}", "--study", study, "--images", "300"]
+        arguments += ["--store", store, "--set", f"executor.workers={workers}"]
+        done = task2sim(*arguments, TOY_LIFE_LOG=str(log))
+        assert done.returncode == 0, done.stderr
+        lines = [line.split(maxsplit=1) for line in log.read_text().splitlines()]
+        opened, closed = ({rest for word, rest in lines if word == wanted} for wanted in ("open", "close"))
+        assert opened <= closed  # no simulator outlives the command
+        own = lines[0][1].split()[0]  # where the study's simulator was asked for its parameters
+        assert (own in {rest.split()[0] for rest in opened}) == (workers == "1")
+        (folder,) = (store / "datasets").iterdir()
+        datasets.append([(folder / name).read_bytes() for name in ("images.npy", "labels.npy")])
+        assert len(list((tmp_path / f"out{workers}").glob("*/*.png"))) == 300
+    assert datasets[0] == datasets[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder in which not even root can write")
+def test_generate_notices_a_folder_that_can_t_be_written_before_it_renders(
+    task2sim, study: Path, tmp_path: Path
+) -> None:
+    done = task2sim("generate", "/proc", "--study", study, TOY_LOG=str(tmp_path / "log"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: /proc")
+    assert done.stderr.endswith("; name a new or empty folder that can be written\n")
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize("images", ["0", "-3", "many"])
+def test_generate_wants_a_number_of_images(task2sim, study: Path, tmp_path: Path, images: str) -> None:
+    done = task2sim("generate", "out", "--study", study, "--images", images)
+    assert done.returncode == 2
+    assert "Error: Invalid value for '--images': " in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_embed_prints_distances_and_writes_vectors(task2sim, study: Path, tmp_path: Path) -> None:

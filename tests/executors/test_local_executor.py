@@ -106,6 +106,14 @@ def test_closing_does_not_wait_for_unread_progress() -> None:
     assert time.monotonic() - start < 10
 
 
+def test_progress_that_nobody_read_is_not_told_to_the_next() -> None:
+    heard: list[Progress] = []
+    with executor(2) as local:
+        list(local.map(chatter, [0, 1]))
+        assert list(local.map(double, [0, 1, 2, 3], heard.append)) == [0, 2, 4, 6]
+    assert {progress.stage for progress in heard} <= {"double"}
+
+
 def _first(results) -> None:
     import signal
 
