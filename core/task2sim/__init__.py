@@ -33,6 +33,7 @@ from task2sim.interfaces import (
 )
 from task2sim.observers import hookimpl
 from task2sim.parameters import (
+    FURTHER_PARAMETERS,
     TASK2SIM_PARAMETERS,
     Choice,
     Interval,
@@ -41,12 +42,13 @@ from task2sim.parameters import (
     Toggle,
 )
 from task2sim.progress import Progress, report_progress
-from task2sim.scenes import Background, Camera, Material, Scene, SceneAssets, SceneObject, Sun
+from task2sim.scenes import Background, Camera, Floor, Fog, Material, Scene, SceneAssets, SceneObject, Sky, Sun
 from task2sim.seeds import image_uniforms, spawn_generator, spawn_seed
 from task2sim.tasks import ImageSet, Task, stratified_split
 
 __all__ = [
     "API_VERSION",
+    "FURTHER_PARAMETERS",
     "TASK2SIM_PARAMETERS",
     "Backbone",
     "Background",
@@ -58,6 +60,8 @@ __all__ = [
     "Evaluator",
     "Executor",
     "Exporter",
+    "Floor",
+    "Fog",
     "FrameBatch",
     "ImageSet",
     "Interval",
@@ -77,6 +81,7 @@ __all__ = [
     "SceneSimulator",
     "Score",
     "Simulator",
+    "Sky",
     "StoreError",
     "Sun",
     "Task",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,12 @@ class FrameBatch:
         labels: int64 array of shape (B,): positions in the simulator's categories.
         instance_mask: uint16 array of shape (B, height, width): 0 is background, k the k-th object; or None.
         category_mask: uint16 array of shape (B, height, width): 0 is background, otherwise category + 1; or None.
-        depth: float32 array of shape (B, height, width): metres along the viewing direction, infinite where there
-            is no object; or None.
-        scenes: For simulators with the ``"scene-graph"`` capability, one plain-data description an image; or None.
+        depth: float32 array of shape (B, height, width): metres along the viewing direction, infinite where the
+            background shows; or None.
+        normals: float32 array of shape (B, height, width, 3): unit normals in the world's axes, towards the camera,
+            zero where the background shows; or None.
+        scenes: For simulators with the ``"scene-graph"`` capability, one plain-data description an image, maybe made
+            when it is read; or None.
     """
 
     indices: NDArray[np.int64]
@@ -38,7 +41,8 @@ class FrameBatch:
     instance_mask: NDArray[np.uint16] | None = attrs.field(default=None, repr=False)
     category_mask: NDArray[np.uint16] | None = attrs.field(default=None, repr=False)
     depth: NDArray[np.float32] | None = attrs.field(default=None, repr=False)
-    scenes: tuple[Mapping[str, Any], ...] | None = attrs.field(default=None, repr=False)
+    normals: NDArray[np.float32] | None = attrs.field(default=None, repr=False)
+    scenes: Sequence[Mapping[str, Any]] | None = attrs.field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.rgb)

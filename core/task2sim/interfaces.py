@@ -27,7 +27,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from task2sim.datasets import FrameBatch, RenderedDataset
-from task2sim.parameters import TASK2SIM_PARAMETERS, ParameterSetting, ParameterSpace
+from task2sim.parameters import FURTHER_PARAMETERS, TASK2SIM_PARAMETERS, ParameterSetting, ParameterSpace
 from task2sim.progress import Listener
 from task2sim.randomisation import randomise
 from task2sim.scenes import Scene, SceneAssets
@@ -270,7 +270,10 @@ class Simulator(Component, ABC):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What frames hold, ``rgb`` and maybe ``instance-mask``, ``category-mask``, ``depth``, ``scene-graph``."""
+        """What frames hold, named as in `FrameBatch`.
+
+        Some of ``rgb``, ``instance-mask``, ``category-mask``, ``depth``, ``normals`` and ``scene-graph``.
+        """
         return frozenset({"rgb"})
 
     @abstractmethod
@@ -307,7 +310,8 @@ class SceneSimulator(Simulator):
 
     Attributes:
         batch_size: How many scenes `render_scenes` is given at once; the last batch may be smaller.
-        scene_features: The parameters this renderer honours; all eight unless overridden.
+        scene_features: Names of the parameters this renderer honours, among Task2Sim's eight and
+            `FURTHER_PARAMETERS`; the eight unless overridden.
     """
 
     batch_size: int = 32
@@ -332,8 +336,9 @@ class SceneSimulator(Simulator):
 
     @property
     def parameter_space(self) -> ParameterSpace:
-        """The parameters among Task2Sim's eight that `scene_features` lists."""
-        return ParameterSpace([p for p in TASK2SIM_PARAMETERS if p.name in self.scene_features])
+        """Those of Task2Sim's eight and of `FURTHER_PARAMETERS` that `scene_features` lists."""
+        known = (*TASK2SIM_PARAMETERS, *FURTHER_PARAMETERS)
+        return ParameterSpace([parameter for parameter in known if parameter.name in self.scene_features])
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -325,3 +325,19 @@ TASK2SIM_PARAMETERS = ParameterSpace(
     )
 )
 """The eight toggles of Task2Sim (Mishra et al., CVPR 2022, section 3.1): 1 varies per image, 0 is fixed."""
+
+FURTHER_PARAMETERS = ParameterSpace(
+    (
+        Toggle("object_count", "1 to 12 objects, beside and behind the one that gives the label"),
+        Toggle("clutter", "small things lie around the object and partly hide it"),
+        Toggle("floor", "the objects stand on a floor of a random material"),
+        Toggle("camera_elevation", "the camera looks from level to steeply down"),
+        Toggle("field_of_view", "a telephoto to a wide-angle lens, the object as large as before"),
+        Toggle("shadow_softness", "the sun is a point to a wide patch of sky"),
+        Toggle("fog", "fog of varying density"),
+        Toggle("sensor_noise", "the camera's noise, from none to a night shot's"),
+        Toggle("motion_blur", "the camera moves while the picture is taken"),
+        Toggle("time_of_day", "sun and sky from dusk to noon, as the atmosphere makes them"),
+    )
+)
+"""Parameters beyond Task2Sim's eight that scene simulators may honour; a study asks for them by name."""

@@ -6,22 +6,26 @@ reads its own slots of the image's uniform numbers: turning one toggle changes t
 
 The ranges follow those of Task2Sim (Mishra et al., CVPR 2022, section 3.1 and its public code), translated from
 ThreeDWorld's units: light intensity 1 plays the role of its default sun, and a lens diameter that of its f-number.
+The ranges of the parameters beyond the paper's eight are ours.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from task2sim.parameters import ParameterSetting
 from task2sim.scenes import (
     Background,
     Camera,
+    Floor,
+    Fog,
     Material,
     Quaternion,
     Scene,
     SceneAssets,
     SceneObject,
+    Sky,
     Sun,
     Vector,
 )
@@ -48,6 +52,30 @@ APERTURE_RANGE = (0.04, 0.16)
 MATERIAL_SLOTS = 8
 """Materials drawn for an object; part k wears number k modulo this."""
 
+MOST_OBJECTS = 12
+SPACING = 0.9
+"""Metres between the places of other objects, which stand in rows of five behind the labelled one, and far beside."""
+PLACE_SLACK = 0.05
+"""Metres by which an object misses its place; the largest then just stays clear of the labelled one."""
+OTHER_SIZES = (0.35, 0.7)
+CLUTTER_SIZES = (0.14, 0.3)
+CLUTTER_DISTANCE = 0.71
+"""Metres from the object's centre to the small things around it."""
+CLUTTER_ANGLES = (36.0, -36.0, 72.0, -72.0, 108.0)
+"""Degrees about the object, from the camera's side: none stands right before the camera."""
+ELEVATION_RANGE = (0.0, 80.0)
+"""Degrees above the horizon from which the camera looks."""
+FIELD_OF_VIEW = 40.0
+FIELD_OF_VIEW_RANGE = (15.0, 60.0)
+SOFTNESS_RANGE = (0.5, 30.0)
+"""Degrees that the sun measures in the sky; drawn on a logarithmic scale."""
+FOG_RANGE = (0.02, 0.25)
+"""Densities per metre; drawn on a logarithmic scale."""
+NOISE_RANGE = (0.0, 0.06)
+MOTION_PROBABILITY = 0.75
+MOTION_RANGE = (0.01, 0.08)
+"""Shares of the picture's height."""
+
 # Slots of an image's uniform numbers, one range an aspect. New aspects go to the end: the others stay as they are.
 _INSTANCE = 0
 _ROTATION = slice(1, 4)
@@ -58,7 +86,23 @@ _LIGHT_DIRECTION = slice(9, 11)
 _BLUR = slice(11, 14)
 _BACKGROUND = slice(14, 17)
 _MATERIALS = slice(17, 17 + 2 * MATERIAL_SLOTS)
-_SLOTS = _MATERIALS.stop
+_PLACES = [(-2, 0), (2, 0), *((across, back) for back in range(1, 4) for across in range(-2, 3))]
+_COUNT = _MATERIALS.stop
+_PLACE_ORDER = slice(_COUNT + 1, _COUNT + 1 + len(_PLACES))
+_PER_OBJECT = 8
+_OTHERS = slice(_PLACE_ORDER.stop, _PLACE_ORDER.stop + (MOST_OBJECTS - 1) * _PER_OBJECT)
+_CLUTTER_COUNT = _OTHERS.stop
+_CLUTTER = slice(_CLUTTER_COUNT + 1, _CLUTTER_COUNT + 1 + len(CLUTTER_ANGLES) * _PER_OBJECT)
+_FLOOR = slice(_CLUTTER.stop, _CLUTTER.stop + 2)
+_ELEVATION = _FLOOR.stop
+_FIELD_OF_VIEW = _ELEVATION + 1
+_SOFTNESS = _FIELD_OF_VIEW + 1
+_FOG = _SOFTNESS + 1
+_NOISE = slice(_FOG + 1, _FOG + 3)
+_MOTION = slice(_NOISE.stop, _NOISE.stop + 3)
+_TIME = _MOTION.stop
+_GROUND = _TIME + 1
+_SLOTS = _GROUND + 1
 
 
 def label_of(index: int, categories: int) -> int:
@@ -70,69 +114,167 @@ def randomise(setting: ParameterSetting, assets: SceneAssets, index: int, seed: 
     """Make the scene of image `index`.
 
     Args:
-        setting: A setting of `task2sim.parameters.TASK2SIM_PARAMETERS`, or of a subset of them; a parameter
-            that is absent stays fixed.
+        setting: Values of any of `task2sim.parameters.TASK2SIM_PARAMETERS` and `FURTHER_PARAMETERS`; a parameter that
+            is absent stays fixed.
         assets: What the simulator offers.
         index: The image's index, >= 0.
         seed: The dataset's seed, in [0, 2**63).
 
     Returns:
-        The scene: one object at the origin, the camera, the sun and the background.
+        The scene: the labelled object at the origin, maybe others, the camera, the sun and the surroundings.
     """
 
     def varies(name: str) -> bool:
         return bool(setting.get(name, 0))
 
     u: list[float] = image_uniforms(seed, index, _SLOTS).tolist()
-    label = label_of(index, len(assets.instances))
-    category = assets.categories[label]
 
-    rotation: Quaternion = (0.0, 0.0, 0.0, 1.0)
-    if varies("object_rotation"):
-        rotation = _random_rotation(u[_ROTATION])
-
-    distance = DEFAULT_CAMERA_DISTANCE
+    field_of_view = _between(FIELD_OF_VIEW_RANGE, u[_FIELD_OF_VIEW]) if varies("field_of_view") else FIELD_OF_VIEW
+    # The narrower the lens, the farther the camera: the object stays as large.
+    distance = DEFAULT_CAMERA_DISTANCE * _half_tangent(FIELD_OF_VIEW) / _half_tangent(field_of_view)
     if varies("camera_distance"):
         distance *= _between(DISTANCE_FACTORS, u[_DISTANCE])
-
+    from_where = CAMERA_DIRECTION
+    if varies("camera_elevation"):
+        from_where = _at_elevation(CAMERA_DIRECTION, _between(ELEVATION_RANGE, u[_ELEVATION]))
     focus_distance, aperture = distance, 0.0
     if varies("focus_blur") and u[_BLUR][0] < BLUR_PROBABILITY:
         focus_distance = max(0.3, distance + _between(FOCUS_RANGE, u[_BLUR][1]))
         aperture = _between(APERTURE_RANGE, u[_BLUR][2])
+    motion = (0.0, 0.0)
+    if varies("motion_blur") and u[_MOTION][0] < MOTION_PROBABILITY:
+        length, angle = _between(MOTION_RANGE, u[_MOTION][1]), math.pi * u[_MOTION][2]
+        motion = (length * math.cos(angle), length * math.sin(angle))
+    camera = Camera(
+        _scaled(from_where, distance),
+        field_of_view=field_of_view,
+        focus_distance=focus_distance,
+        aperture=aperture,
+        motion=motion,
+        noise=_between(NOISE_RANGE, u[_NOISE][0]) if varies("sensor_noise") else 0.0,
+        noise_seed=int(u[_NOISE][1] * 2**31) if varies("sensor_noise") else 0,
+    )
 
+    direction = _random_direction(u[_LIGHT_DIRECTION]) if varies("light_direction") else _scaled(SUN_DIRECTION, 1.0)
+    colour = _colour(u[_COLOUR]) if varies("light_colour") else (1.0, 1.0, 1.0)
+    intensity = _between(INTENSITY_RANGE, u[_INTENSITY]) if varies("light_intensity") else 1.0
     background = Background(assets.backgrounds[0])
-    if varies("background"):
+    if varies("time_of_day"):
+        # Sun and sky belong together: the other parameters turn both, filter the sun and change the ground below.
+        grounds = list(assets.skies.values())
+        skies = grounds[int(u[_GROUND] * len(grounds))] if varies("background") else grounds[0]
+        sky = skies[int(u[_TIME] * len(skies))]
+        direction, background = _placed_sky(sky, math.atan2(direction[1], direction[0]))
+        colour = (colour[0] * sky.colour[0], colour[1] * sky.colour[1], colour[2] * sky.colour[2])
+        intensity *= sky.intensity
+    elif varies("background"):
         which, yaw, height = u[_BACKGROUND]
         background = Background(assets.backgrounds[int(which * len(assets.backgrounds))], _random_view(yaw, height))
+    sun = Sun(direction, colour, intensity)
+    if varies("shadow_softness"):
+        sun = Sun(direction, colour, intensity, _logarithmically_between(SOFTNESS_RANGE, u[_SOFTNESS]))
 
-    materials: tuple[Material, ...] = ()
-    if varies("materials"):
-        draws = u[_MATERIALS]
-        materials = tuple(
-            Material(assets.materials[int(name * len(assets.materials))], int(which * 2**31))
-            for name, which in zip(draws[::2], draws[1::2], strict=True)
+    floor = None
+    if varies("floor"):
+        name, which = u[_FLOOR]
+        floor = Floor(_material(assets, name, which))
+    fog = Fog(_logarithmically_between(FOG_RANGE, u[_FOG])) if varies("fog") else None
+    return Scene(index, tuple(_objects(setting, assets, index, u)), camera, sun, background, floor, fog)
+
+
+def _objects(setting: ParameterSetting, assets: SceneAssets, index: int, u: list[float]) -> Iterator[SceneObject]:
+    """The labelled object, those beside and behind it, and the small things around it."""
+    turned, redressed = setting.get("object_rotation", 0), setting.get("materials", 0)
+
+    def materials(number: int) -> tuple[Material, ...]:
+        if not redressed:
+            return ()
+        # Each object starts at other places of the same numbers.
+        names, seeds = u[_MATERIALS][::2], u[_MATERIALS][1::2]
+        turn = 0.618034 * number
+        return tuple(
+            _material(assets, (name + turn) % 1.0, (which + turn) % 1.0)
+            for name, which in zip(names, seeds, strict=True)
         )
 
-    return Scene(
-        index=index,
-        objects=(
-            SceneObject(
-                category,
-                instance=int(u[_INSTANCE] * assets.instances[category]),
-                rotation=rotation,
-                materials=materials,
-            ),
-        ),
-        camera=Camera(_scaled(CAMERA_DIRECTION, distance), focus_distance=focus_distance, aperture=aperture),
-        sun=Sun(
-            direction=_random_direction(u[_LIGHT_DIRECTION])
-            if varies("light_direction")
-            else _scaled(SUN_DIRECTION, 1.0),
-            colour=_colour(u[_COLOUR]) if varies("light_colour") else (1.0, 1.0, 1.0),
-            intensity=_between(INTENSITY_RANGE, u[_INTENSITY]) if varies("light_intensity") else 1.0,
-        ),
-        background=background,
+    def other(number: int, across: float, back: float, height: float, size: float, v: Sequence[float]) -> SceneObject:
+        category = assets.categories[int(v[0] * len(assets.categories))]
+        right = _scaled((-CAMERA_DIRECTION[1], CAMERA_DIRECTION[0], 0.0), 1.0)
+        return SceneObject(
+            category,
+            instance=int(v[1] * assets.instances[category]),
+            position=(right[0] * across - right[1] * back, right[1] * across + right[0] * back, height),
+            rotation=_random_rotation(v[2:5]) if turned else _yaw(2.0 * math.pi * v[2]),
+            size=size,
+            materials=materials(number),
+        )
+
+    category = assets.categories[label_of(index, len(assets.categories))]
+    yield SceneObject(
+        category,
+        instance=int(u[_INSTANCE] * assets.instances[category]),
+        rotation=_random_rotation(u[_ROTATION]) if turned else (0.0, 0.0, 0.0, 1.0),
+        materials=materials(0),
     )
+    number = 0
+    if setting.get("object_count", 0):
+        order = sorted(range(len(_PLACES)), key=u[_PLACE_ORDER].__getitem__)
+        for number in range(1, int(u[_COUNT] * MOST_OBJECTS) + 1):
+            v = u[_OTHERS][(number - 1) * _PER_OBJECT : number * _PER_OBJECT]
+            across, back = _PLACES[order[number - 1]]
+            size = _between(OTHER_SIZES, v[5])
+            yield other(
+                number,
+                SPACING * across + PLACE_SLACK * (2.0 * v[6] - 1.0),
+                SPACING * back + PLACE_SLACK * (2.0 * v[7] - 1.0),
+                0.5 * (size - 1.0),
+                size,
+                v,
+            )
+    if setting.get("clutter", 0):
+        first = MOST_OBJECTS
+        for place in range(1 + int(u[_CLUTTER_COUNT] * len(CLUTTER_ANGLES))):
+            v = u[_CLUTTER][place * _PER_OBJECT : (place + 1) * _PER_OBJECT]
+            angle = math.radians(CLUTTER_ANGLES[place]) + 0.1 * (2.0 * v[6] - 1.0)
+            yield other(
+                first + place,
+                CLUTTER_DISTANCE * math.sin(angle),
+                -CLUTTER_DISTANCE * math.cos(angle),
+                0.6 * v[7] - 0.4,
+                _between(CLUTTER_SIZES, v[5]),
+                v,
+            )
+
+
+def _material(assets: SceneAssets, name: float, seed: float) -> Material:
+    return Material(assets.materials[int(name * len(assets.materials))], int(seed * 2**31))
+
+
+def _placed_sky(sky: Sky, azimuth: float) -> tuple[Vector, Background]:
+    """The direction of a sky's sun when it stands over `azimuth` (radians), and the sky turned to match."""
+    elevation = math.radians(sky.elevation)
+    level = math.cos(elevation)
+    direction = (level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation))
+    return direction, Background(sky.background, _yaw(azimuth - 0.5 * math.pi))
+
+
+def _yaw(angle: float) -> Quaternion:
+    """A turn about the vertical axis, in radians."""
+    return (0.0, 0.0, math.sin(0.5 * angle), math.cos(0.5 * angle))
+
+
+def _half_tangent(degrees: float) -> float:
+    return math.tan(math.radians(0.5 * degrees))
+
+
+def _at_elevation(direction: Vector, degrees: float) -> Vector:
+    """The same direction over the ground, at another height above the horizon."""
+    level = math.cos(math.radians(degrees)) / math.hypot(direction[0], direction[1])
+    return (direction[0] * level, direction[1] * level, math.sin(math.radians(degrees)))
+
+
+def _logarithmically_between(bounds: tuple[float, float], u: float) -> float:
+    return float(bounds[0] * (bounds[1] / bounds[0]) ** u)
 
 
 def _between(bounds: tuple[float, float], u: float) -> float:

@@ -61,6 +61,9 @@ class Camera:
         field_of_view: Vertical opening angle in degrees, in (0, 180).
         focus_distance: Distance of the plane that is sharp, in metres, > 0.
         aperture: Diameter of the lens in metres, >= 0; 0 keeps everything sharp.
+        motion: How far the picture slides while it is taken, to the right and down, as shares of its height.
+        noise: Standard deviation of the sensor's noise in a mid-grey, as a share of white, >= 0.
+        noise_seed: Which noise. Integer in [0, 2**31).
     """
 
     position: Vector
@@ -68,6 +71,9 @@ class Camera:
     field_of_view: float = 40.0
     focus_distance: float = 1.0
     aperture: float = 0.0
+    motion: tuple[float, float] = (0.0, 0.0)
+    noise: float = 0.0
+    noise_seed: int = 0
 
 
 @attrs.frozen
@@ -78,11 +84,13 @@ class Sun:
         direction: Unit vector from the scene towards the sun.
         colour: Linear RGB, each in [0, 1].
         intensity: Relative to a clear day's sun, >= 0; 1 is the default.
+        angular_diameter: How large it is in the sky, in degrees, in (0, 90]; the larger, the softer the shadows.
     """
 
     direction: Vector
     colour: Vector = (1.0, 1.0, 1.0)
     intensity: float = 1.0
+    angular_diameter: float = 0.53
 
 
 @attrs.frozen
@@ -99,6 +107,33 @@ class Background:
 
 
 @attrs.frozen
+class Floor:
+    """A flat, round floor under the first object, at the height of its lowest point.
+
+    Only the simulator knows how far down an object reaches, so the other objects' heights are left to it as well:
+    each is lowered or lifted until it stands on the floor.
+
+    Attributes:
+        material: What it is made of.
+        radius: In metres, about the first object's position.
+    """
+
+    material: Material
+    radius: float = 4.0
+
+
+@attrs.frozen
+class Fog:
+    """Fog that is equally dense everywhere, in the colour of the surroundings.
+
+    Attributes:
+        density: Per metre, > 0: light falls to exp(-density * distance).
+    """
+
+    density: float
+
+
+@attrs.frozen
 class Scene:
     """Everything a scene simulator needs for one image.
 
@@ -108,6 +143,8 @@ class Scene:
         camera: The camera.
         sun: The sun.
         background: The surroundings.
+        floor: What the objects stand on; None lets them float.
+        fog: What hides the distance; None is clear air.
     """
 
     index: int
@@ -115,6 +152,25 @@ class Scene:
     camera: Camera
     sun: Sun
     background: Background
+    floor: Floor | None = None
+    fog: Fog | None = None
+
+
+@attrs.frozen
+class Sky:
+    """A background with the sun that belongs to it.
+
+    Attributes:
+        background: The background's name; its sun stands towards its own +y.
+        elevation: Of the sun, in degrees above the horizon.
+        colour: Of the sun: linear RGB, each in [0, 1].
+        intensity: Of the sun, relative to a clear day's, >= 0.
+    """
+
+    background: str
+    elevation: float
+    colour: Vector = (1.0, 1.0, 1.0)
+    intensity: float = 1.0
 
 
 @attrs.frozen
@@ -125,11 +181,14 @@ class SceneAssets:
         instances: For each category how many different objects it has, >= 1; the order gives the labels.
         materials: Names of materials, one or more.
         backgrounds: Names of backgrounds, one or more; the first is the fixed default.
+        skies: For each kind of ground below them, skies at different times of day; the first ground is the fixed
+            default. Empty if the simulator has none; it can't offer ``time_of_day`` then.
     """
 
     instances: Mapping[str, int]
     materials: tuple[str, ...]
     backgrounds: tuple[str, ...]
+    skies: Mapping[str, tuple[Sky, ...]] = attrs.field(factory=dict)
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -6,7 +6,9 @@ up and have no poles.
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -14,15 +16,16 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from task2sim import ConfigError
+from task2sim import ConfigError, Sky
+from task2sim_studio.cache import read_arrays, write_arrays
+from task2sim_studio.daylight import daylight_skies, paint_daylight
+from task2sim_studio.openexr_file import read_openexr
 from task2sim_studio.radiance_hdr import read_radiance
 from task2sim_studio.skies import SKIES, paint
 
-LEVELS = 7
-"""Levels of a map: four halve the texels, three blur further for rough reflections."""
-
-_ROUGH_BLURS = (0.25, 0.5, 0.9)
-"""Blur of the last three levels: standard deviation in radians."""
+_COARSEST = 32
+_ROUGH_BLURS = (0.133, 0.266, 0.532)
+"""Blur of the last three levels: standard deviation in radians. They go on doubling where halving ends."""
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _PANORAMA_MEAN = 0.42
@@ -36,7 +39,7 @@ class Environment:
 
     Attributes:
         texels: float32 array of shape (sum of (size + 2)**2 over levels, 3): radiance, each level with a border.
-        harmonics: float32 array of shape (9, 3): irradiance over pi, see `task2sim_studio.kernels.irradiance`.
+        harmonics: float32 array of shape (9, 3): irradiance over pi, see `task2sim_studio.surroundings.irradiance`.
     """
 
     texels: NDArray[np.float32]
@@ -45,12 +48,20 @@ class Environment:
 
 def level_sizes(size: int) -> tuple[int, ...]:
     """Texels along a side of each level of a map, without borders."""
-    return (size, size // 2, size // 4, size // 8, 32, 16, 16)
+    halved = [size]
+    while halved[-1] > _COARSEST:
+        halved.append(halved[-1] // 2)
+    return (*halved, 32, 16, 16)
 
 
 def texel_angle(size: int) -> float:
     """Mean angle between neighbouring texels of a map's first level, in radians."""
     return math.sqrt(4.0 * math.pi) / size
+
+
+def sharpest(size: int) -> float:
+    """Standard deviation in radians of the blur of a map's first level; each level doubles it."""
+    return 0.6 * texel_angle(size)
 
 
 @cache
@@ -83,13 +94,11 @@ def prefilter(radiance: NDArray[np.float32]) -> Environment:
         radiance: float32 array of shape (size, size, 3); size is a power of two, 64 or more.
     """
     levels = [radiance]
-    for _ in range(3):
+    while len(levels[-1]) > _COARSEST:
         levels.append(_halve(levels[-1]))
     source = levels[-1]
-    while len(source) > 32:
-        source = _halve(source)
     flat = source.reshape(-1, 3)
-    for size, blur in zip(level_sizes(len(radiance))[4:], _ROUGH_BLURS, strict=True):
+    for size, blur in zip(level_sizes(len(radiance))[-3:], _ROUGH_BLURS, strict=True):
         levels.append((_blur_weights(len(source), size, blur) @ flat).reshape(size, size, 3))
     return Environment(
         texels=np.concatenate([_bordered(level).reshape(-1, 3) for level in levels]).astype(np.float32),
@@ -146,45 +155,90 @@ def _harmonics(radiance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class ProceduralEnvironments:
-    """The surroundings of `task2sim_studio.skies`."""
+    """The surroundings of `task2sim_studio.skies`, and those of `task2sim_studio.daylight` as skies."""
 
     def __init__(self) -> None:
         self.names = tuple(SKIES)
 
+    @property
+    def skies(self) -> Mapping[str, tuple[Sky, ...]]:
+        """The physical skies at all times of day, by the ground below them; computed when asked for."""
+        return daylight_skies()
+
     def load(self, name: str, size: int) -> Environment:
-        """Paint one, exposed to its own mean luminance, as a map of `size` texels a side."""
+        """Paint one, as a map of `size` texels a side."""
         return _painted(name, size)
 
 
-@cache
 def _painted(name: str, size: int) -> Environment:
-    return prefilter(_exposed(paint(name, directions(size), texel_angle(size)), SKIES[name].mean))
+    """Paint surroundings, or take them from the cache: painting takes a tenth of a second and more.
+
+    Half precision is enough for light, and halves the files; what is fresh is rounded as what is cached.
+    """
+    key = hashlib.sha256(f"{_painted_by()} {name} {size}".encode()).hexdigest()
+    arrays = read_arrays("surroundings", key)
+    if arrays is None or set(arrays) != {"texels", "harmonics"}:
+        if name in SKIES:
+            radiance = _exposed(paint(name, directions(size), texel_angle(size)), SKIES[name].mean)
+        else:
+            radiance = paint_daylight(name, directions(size), texel_angle(size))
+        made = prefilter(radiance)
+        arrays = {"texels": made.texels.astype(np.float16), "harmonics": made.harmonics}
+        write_arrays("surroundings", key, arrays)
+    return Environment(arrays["texels"].astype(np.float32), arrays["harmonics"])
+
+
+@cache
+def _painted_by() -> str:
+    """A hash of the code that paints, and of the library that it paints with."""
+    digest = hashlib.sha256(np.__version__.encode())
+    for module in ("atmosphere", "daylight", "environments", "grounds", "relief", "skies"):
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+    return digest.hexdigest()
+
+
+READERS = {".hdr": read_radiance, ".exr": read_openexr}
+"""How panoramas are read, by the ending of their names."""
 
 
 class FolderEnvironments:
-    """Panoramas in a folder of equirectangular Radiance pictures; the middle column lies along +y.
+    """Panoramas in a folder of equirectangular pictures (.hdr, .exr); the middle column lies along +y.
 
     Raises:
-        ConfigError: the folder is missing or has no .hdr file.
+        ConfigError: the folder is missing, has no such file, or two of the same name.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.skies: Mapping[str, tuple[Sky, ...]] = {}
         if not folder.is_dir():
             raise ConfigError("there is no such folder of environments", place=str(folder))
-        self._files = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".hdr"}
-        if not self._files:
+        files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in READERS]
+        if not files:
             raise ConfigError(
-                "the folder of environments has no .hdr file", place=str(folder), mend="put Radiance panoramas there"
+                "the folder of environments has no .hdr or .exr file", place=str(folder), mend="put panoramas there"
             )
+        self._files = {file.stem: file for file in files}
+        if len(self._files) < len(files):
+            twice = next(file for file in files if self._files[file.stem] != file)
+            raise ConfigError(f"two panoramas are called {twice.stem!r}", place=str(folder), mend="rename one")
         self.names = tuple(self._files)
 
     def load(self, name: str, size: int) -> Environment:
         """Read one, as a map of `size` texels a side.
 
         Raises:
-            ConfigError: the file can't be read or is no Radiance picture.
+            ConfigError: the file can't be read, is no such picture, or not twice as wide as high.
         """
-        radiance = _exposed(_looked_up(read_radiance(self._files[name]), directions(size)), _PANORAMA_MEAN)
+        path = self._files[name]
+        panorama = READERS[path.suffix.lower()](path)
+        height, width = panorama.shape[:2]
+        if not 1.9 * height <= width <= 2.1 * height:
+            raise ConfigError(
+                f"a panorama of {width} x {height} pixels is not equirectangular",
+                place=str(path),
+                mend="use one that is twice as wide as high",
+            )
+        radiance = _exposed(_looked_up(panorama, directions(size)), _PANORAMA_MEAN)
         return prefilter(np.minimum(radiance, _PANORAMA_LIMIT))
 
 

@@ -30,6 +30,7 @@ class Palette:
         scale: Repeats of the pattern across the object.
         roughness: Of the surface.
         metalness: Of the surface.
+        opacity: Share of the light that does not come through.
     """
 
     hue: Range = (0.0, 1.0)
@@ -43,6 +44,7 @@ class Palette:
     scale: Range = (4.0, 8.0)
     roughness: Range = (0.4, 0.7)
     metalness: float = 0.0
+    opacity: float = 1.0
 
 
 PALETTES = {
@@ -165,6 +167,7 @@ PALETTES = {
         fine=(24, 24, 24),
         roughness=(0.6, 0.9),
     ),
+    "glass": Palette(saturation=(0.02, 0.3), value=(0.88, 0.99), roughness=(0.1, 0.14), opacity=0.06),
 }
 """The looks of every name in `task2sim_studio.mesh.MATERIALS`."""
 
@@ -195,6 +198,7 @@ def _ratios(field: str) -> NDArray[np.float32]:
 
 _HUE, _SATURATION, _VALUE = _table("hue"), _table("saturation"), _table("value")
 _SCALE, _ROUGHNESS, _METALNESS = _table("scale"), _table("roughness"), _table("metalness")
+_OPACITY = _table("opacity")
 _COARSE, _FINE = _table("coarse"), _table("fine")
 _SECOND, _THIRD = _ratios("second"), _ratios("third")
 _METALS = np.array([PALETTES[name].metals for name in MATERIALS])
@@ -268,7 +272,8 @@ def surfaces(
     out["scale"] = between(_SCALE, 12)
     out["choice"], out["contrast"] = u[:, 13], u[:, 14]
     out["roughness"] = between(_ROUGHNESS, 15)
-    out["metalness"] = _METALNESS[kinds]
+    out["metalness"], out["opacity"] = _METALNESS[kinds], _OPACITY[kinds]
+    out["albedo_image"] = out["finish_image"] = out["normal_image"] = -1
     return out
 
 

@@ -24,6 +24,23 @@ def _parts(value: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(value)
 
 
+@attrs.frozen(eq=False)
+class Textures:
+    """Pictures on a part's surface; the first row lies at v = 1, and they repeat beyond [0, 1].
+
+    Attributes:
+        albedo: uint8 array of shape (height, width, 3), sRGB; multiplied with the part's colour. Or None.
+        roughness_metalness: uint8 array of shape (height, width, 2), linear; multiplied with the part's roughness and
+            metalness. Or None.
+        normal: uint8 array of shape (height, width, 3): tangent-space normals as glTF has them, green towards
+            growing v (upwards). Or None.
+    """
+
+    albedo: NDArray[np.uint8] | None = None
+    roughness_metalness: NDArray[np.uint8] | None = None
+    normal: NDArray[np.uint8] | None = None
+
+
 @attrs.frozen
 class Part:
     """A named part of an object, such as ``"seat"``.
@@ -32,11 +49,19 @@ class Part:
         name: The part's name.
         material: What it is made of unless the scene says otherwise.
         colour: Linear RGB in [0, 1] that replaces the material's own base colour, or None to leave it.
+        roughness: In [0, 1], replaces the material's own; or None.
+        metalness: In [0, 1], replaces the material's own; or None.
+        opacity: In [0, 1], replaces the material's own; or None. What is not opaque lets through what is behind it.
+        textures: Pictures on it, laid by the mesh's texture coordinates; or None.
     """
 
     name: str
     material: Material
     colour: tuple[float, float, float] | None = None
+    roughness: float | None = None
+    metalness: float | None = None
+    opacity: float | None = None
+    textures: Textures | None = None
 
 
 MATERIALS = (
@@ -58,6 +83,7 @@ MATERIALS = (
     "dots",
     "clouds",
     "foliage",
+    "glass",
 )
 """Names of the procedural materials; a material's seed varies its colours and its pattern."""
 

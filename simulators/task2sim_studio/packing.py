@@ -1,4 +1,4 @@
-"""Packs scenes into the arrays that the kernels read, vectorised over a batch, and describes them as plain data."""
+"""Packs scenes into the arrays that the kernels read, vectorised over a batch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from task2sim import Scene
-from task2sim_studio import kernels
+from task2sim_studio.daylight import SUN_IRRADIANCE
+from task2sim_studio.floor import LYING, RADIUS
 from task2sim_studio.materials import surfaces
 from task2sim_studio.mesh import MATERIALS, Part
 from task2sim_studio.patterns import Surface
+from task2sim_studio.structures import CHUNK, NEAR, Draw, View
 
-SUN_IRRADIANCE = 3.5
-"""Of a sun of intensity 1, on a surface that faces it; a clear day's surroundings have a mean radiance of 0.42."""
+IMAGES = {"albedo": True, "roughness_metalness": False, "normal": False}
+"""The pictures of `Textures`, and whether they are colours (sRGB)."""
+
+MOST_OBJECTS = 63
+"""In a scene: each has a bit of a word that tells what hides what."""
 
 
 @attrs.frozen(eq=False)
@@ -28,10 +33,15 @@ class Placed:
     first_vertex: int
     first_triangle: int
     closed: bool
+    vertex_positions: NDArray[np.float32]
+    bulk: float
     parts: tuple[Part, ...]
     kinds: NDArray[np.int64]
     seeds: NDArray[np.int64]
     colours: NDArray[np.float32]
+    finishes: NDArray[np.float32]
+    images: NDArray[np.int32]
+    tints: NDArray[np.float32]
 
 
 def layout(struct: Any) -> np.dtype[Any]:
@@ -65,47 +75,84 @@ def _matrices(quaternions: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def pack_views(scenes: Sequence[Scene], environments: Sequence[int], resolution: int) -> NDArray[Any]:
-    """Pack cameras, suns and surroundings: one `kernels.View` a scene."""
+def stand(scenes: Sequence[Scene], meshes: Sequence[Placed]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find where objects really are, and how high the floors lie.
+
+    Returns:
+        float64 arrays of shape (objects, 3), positions in metres, and (scenes,), heights of floors, NaN without one.
+    """
+    positions = np.array([item.position for scene in scenes for item in scene.objects], dtype=np.float64)
+    floors = np.full(len(scenes), np.nan)
+    first = 0
+    for number, scene in enumerate(scenes):
+        if scene.floor is not None:
+            turns = _matrices(np.array([item.rotation for item in scene.objects]))
+            for k, item in enumerate(scene.objects):
+                vertices = meshes[first + k].vertex_positions
+                lowest = item.size * float((vertices @ turns[k, 2]).min()) if len(vertices) else 0.0
+                if k == 0:
+                    floors[number] = positions[first, 2] + lowest
+                positions[first + k, 2] = floors[number] - lowest
+        first += len(scene.objects)
+    return positions, floors
+
+
+def pack_views(
+    scenes: Sequence[Scene],
+    positions: NDArray[np.float64],
+    environments: Sequence[int],
+    resolution: int,
+) -> NDArray[Any]:
+    """Pack cameras, suns and surroundings: one `structures.View` a scene."""
     cameras, suns = [scene.camera for scene in scenes], [scene.sun for scene in scenes]
-    out = np.zeros(len(scenes), layout(kernels.View))
+    counts = np.array([len(scene.objects) for scene in scenes])
+    floored = np.array([scene.floor is not None for scene in scenes])
+    out = np.zeros(len(scenes), layout(View))
     origin = np.array([camera.position for camera in cameras])
     forward = _normalised(np.array([camera.target for camera in cameras]) - origin)
     right, up = _axes(forward, (0.0, 0.0, 1.0))
     out["origin"], out["right"], out["down"], out["forward"] = origin, right, -up, forward
-    lens = np.array([(c.field_of_view, c.focus_distance, c.aperture) for c in cameras])
+    lens = np.array([(c.field_of_view, c.focus_distance, c.aperture, c.noise) for c in cameras])
     focal = 0.5 * resolution / np.tan(np.radians(lens[:, 0]) / 2.0)
     out["focal"], out["focus_inverse"], out["aperture"] = focal, 1.0 / lens[:, 1], lens[:, 2]
+    out["noise"], out["noise_seed"] = lens[:, 3], [camera.noise_seed for camera in cameras]
+    out["motion"] = resolution * np.array([camera.motion for camera in cameras])
 
     sun = _normalised(np.array([s.direction for s in suns]))
     sun_right, sun_up = _axes(-sun, (0.0, 0.0, 1.0))
     out["sun"], out["sun_right"], out["sun_up"] = sun, sun_right, sun_up
     out["sun_radiance"] = SUN_IRRADIANCE * np.array([np.multiply(s.colour, s.intensity) for s in suns])
+    out["sun_radiance"][floored & (sun[:, 2] <= 0.0)] = 0.0  # it shines on the floor's other side
+    out["sun_spread"] = np.tan(np.radians([0.5 * s.angular_diameter for s in suns]))
 
     # The ball around all objects bounds the shadow map; balls seen from the camera bound the blur.
-    owner = np.repeat(np.arange(len(scenes)), [len(scene.objects) for scene in scenes])
-    centres = np.array([item.position for scene in scenes for item in scene.objects])
+    owner = np.repeat(np.arange(len(scenes)), counts)
     radii = 0.5 * np.array([item.size for scene in scenes for item in scene.objects])
     low, high = np.full((len(scenes), 3), np.inf), np.full((len(scenes), 3), -np.inf)
-    np.minimum.at(low, owner, centres - radii[:, None])
-    np.maximum.at(high, owner, centres + radii[:, None])
+    np.minimum.at(low, owner, positions - radii[:, None])
+    np.maximum.at(high, owner, positions + radii[:, None])
     middle = 0.5 * (low + high)
     reach = np.zeros(len(scenes))
-    np.maximum.at(reach, owner, np.linalg.norm(centres - middle[owner], axis=1) + radii)
+    np.maximum.at(reach, owner, np.linalg.norm(positions - middle[owner], axis=1) + radii)
     out["shadow_centre"], out["shadow_radius"] = middle, 1.02 * reach
+    out["shadow_scale"] = 1.0 / np.maximum(1.02 * reach, 1e-12)
 
-    seen = centres - origin[owner]
+    seen = positions - origin[owner]
     depth = np.einsum("ij,ij->i", seen, forward[owner])
     distance = np.linalg.norm(seen, axis=1)
     blur = np.zeros(len(scenes))
     for surface in (depth - radii, depth + radii):
-        disc = np.abs(out["focus_inverse"][owner] - 1.0 / np.maximum(surface, kernels.NEAR))
+        disc = np.abs(out["focus_inverse"][owner] - 1.0 / np.maximum(surface, NEAR))
         np.maximum.at(blur, owner, 0.5 * (out["aperture"] * out["focal"])[owner] * disc)
+    # A floor reaches from near the camera to nearly infinity.
+    for inverse in (0.0, 2.0 / np.maximum(np.linalg.norm(origin - middle, axis=1), NEAR)):
+        disc = 0.5 * out["aperture"] * out["focal"] * np.abs(out["focus_inverse"] - inverse)
+        blur = np.where(floored, np.maximum(blur, disc), blur)
     blur = np.minimum(blur, 0.25 * resolution)
     out["blur_limit"] = blur
     # Beside the middle of the picture a ball's image is an ellipse; twice its radius at the middle covers that.
     away = np.sqrt(np.maximum(distance**2 - radii**2, 1e-12))
-    inside = (distance <= 1.05 * radii) | (depth <= radii)
+    inside = (distance <= 1.05 * radii) | (depth <= radii) | floored[owner]
     spread = np.where(inside, 1e9, 1.5 * focal[owner] * radii / away + blur[owner] + 2.0)
     safe = np.maximum(depth, 1e-3)
     x = 0.5 * resolution + focal[owner] * np.einsum("ij,ij->i", seen, right[owner]) / safe
@@ -118,90 +165,88 @@ def pack_views(scenes: Sequence[Scene], environments: Sequence[int], resolution:
     out["environment"] = environments
     turns = _matrices(np.array([scene.background.rotation for scene in scenes]))
     out["to_environment"] = turns.transpose(0, 2, 1)
+    rays = np.stack([right / focal[:, None], -up / focal[:, None], forward], axis=1) @ turns
+    out["ray_right"], out["ray_down"] = rays[:, 0], rays[:, 1]
+    out["ray"] = rays[:, 2] - 0.5 * resolution * (rays[:, 0] + rays[:, 1])
+    out["fog"] = [scene.fog.density if scene.fog is not None else 0.0 for scene in scenes]
+    out["draws"], out["first_draw"] = counts, np.cumsum(counts) - counts
+    # Floors are drawn after all objects.
+    out["floor"] = np.where(floored, counts.sum() + np.cumsum(floored) - 1, -1)
     return out
 
 
-def pack_draws(scenes: Sequence[Scene], meshes: Sequence[Placed], labels: dict[str, int]) -> NDArray[Any]:
-    """Pack objects: one `kernels.Draw` each, scene by scene."""
+def pack_draws(
+    scenes: Sequence[Scene],
+    positions: NDArray[np.float64],
+    floors: NDArray[np.float64],
+    meshes: Sequence[Placed],
+    labels: dict[str, int],
+) -> NDArray[Any]:
+    """Pack objects, scene by scene, and then floors: one `structures.Draw` each."""
     objects = [item for scene in scenes for item in scene.objects]
-    out = np.zeros(len(objects), layout(kernels.Draw))
-    out["view"] = np.repeat(np.arange(len(scenes)), [len(scene.objects) for scene in scenes])
-    out["number"] = [number for scene in scenes for number in range(1, len(scene.objects) + 1)]
-    out["category"] = [labels[item.category] for item in objects]
-    out["rotation"] = _matrices(np.array([item.rotation for item in objects]))
-    out["position"] = [item.position for item in objects]
-    out["size"] = [item.size for item in objects]
-    for field in ("closed", "vertices", "first_vertex", "triangles", "first_triangle"):
+    floored = np.flatnonzero(~np.isnan(floors))
+    out = np.zeros(len(meshes), layout(Draw))
+    for field in ("closed", "vertices", "first_vertex", "triangles", "first_triangle", "bulk"):
         out[field] = [getattr(mesh, field) for mesh in meshes]
     out["first_placed"] = np.cumsum(out["vertices"]) - out["vertices"]
     parts = np.array([len(mesh.parts) for mesh in meshes])
     out["first_surface"] = np.cumsum(parts) - parts
+
+    things, ground = out[: len(objects)], out[len(objects) :]
+    counts = [len(scene.objects) for scene in scenes]
+    things["view"] = np.repeat(np.arange(len(scenes)), counts)
+    things["number"] = [number for count in counts for number in range(1, count + 1)]
+    things["category"] = [labels[item.category] for item in objects]
+    things["rotation"] = _matrices(np.array([item.rotation for item in objects]))
+    things["position"] = positions
+    things["size"] = [item.size for item in objects]
+    things["bulk"] *= things["size"]
+    things["casts"] = 1
+    ground["view"], ground["category"] = floored, -1
+    ground["rotation"] = LYING
+    for draw, view in zip(ground, floored.tolist(), strict=True):
+        x, y, _ = scenes[view].objects[0].position
+        draw["position"] = x, y, floors[view]
+        floor = scenes[view].floor
+        draw["size"] = floor.radius / RADIUS if floor is not None else 1.0
     return out
 
 
 def pack_surfaces(scenes: Sequence[Scene], meshes: Sequence[Placed]) -> NDArray[Any]:
-    """Pack materials: one `patterns.Surface` for each part of each object."""
-    kinds, seeds, colours = [], [], []
+    """Pack materials: one `patterns.Surface` for each part of each object, and then for each floor."""
+    kinds, seeds, colours, finishes, images = [], [], [], [], []
     numbers = {name: kind for kind, name in enumerate(MATERIALS)}
     objects = (item for scene in scenes for item in scene.objects)
-    for item, mesh in zip(objects, meshes, strict=True):
-        if item.materials:
-            worn = [item.materials[part % len(item.materials)] for part in range(len(mesh.parts))]
-            kinds.append(np.array([numbers[material.name] for material in worn]))
-            seeds.append(np.array([material.seed for material in worn]))
-            colours.append(np.full((len(worn), 3), np.nan, dtype=np.float32))
-        else:
+    dressed = [
+        [item.materials[part % len(item.materials)] for part in range(len(mesh.parts))] if item.materials else None
+        for item, mesh in zip(objects, meshes, strict=False)
+    ]
+    dressed += [[scene.floor.material] for scene in scenes if scene.floor is not None]
+    for worn, mesh in zip(dressed, meshes, strict=True):
+        if worn is None:
             kinds.append(mesh.kinds)
             seeds.append(mesh.seeds)
             colours.append(mesh.colours)
-    return surfaces(np.concatenate(kinds), np.concatenate(seeds), np.concatenate(colours), layout(Surface))
+            finishes.append(mesh.finishes)
+            images.append(mesh.images)
+        else:
+            kinds.append(np.array([numbers[material.name] for material in worn]))
+            seeds.append(np.array([material.seed for material in worn]))
+            colours.append(np.full((len(worn), 3), np.nan, dtype=np.float32))
+            finishes.append(np.full((len(worn), 3), np.nan, dtype=np.float32))
+            images.append(np.full((len(worn), 3), -1, dtype=np.int32))
+    out = surfaces(np.concatenate(kinds), np.concatenate(seeds), np.concatenate(colours), layout(Surface))
+    finish, image = np.concatenate(finishes), np.concatenate(images)
+    for k, field in enumerate(("roughness", "metalness", "opacity")):
+        out[field] = np.where(np.isnan(finish[:, k]), out[field], finish[:, k])
+    out["albedo_image"], out["finish_image"], out["normal_image"] = image.T
+    out["pictures"] = (image >= 0).any(axis=1)
+    return out
 
 
 def chunks(counts: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Cut draws of `counts` elements into chunks: the draw of each chunk, and its first element in the draw."""
-    per_draw = -(-counts // kernels.CHUNK)
+    per_draw = -(-counts // CHUNK)
     draw = np.repeat(np.arange(len(counts), dtype=np.int32), per_draw)
     first = np.arange(len(draw), dtype=np.int32) - np.repeat(np.cumsum(per_draw) - per_draw, per_draw)
-    return draw, np.asarray(first * kernels.CHUNK, dtype=np.int32)
-
-
-def scene_graphs(scenes: Sequence[Scene], meshes: Sequence[Placed]) -> tuple[dict[str, Any], ...]:
-    """Describe scenes as plain data that JSON can hold."""
-    of_object = iter(meshes)
-    graphs = []
-    for scene in scenes:
-        objects = []
-        for number, item in enumerate(scene.objects, start=1):
-            parts = []
-            for k, part in enumerate(next(of_object).parts):
-                material = item.materials[k % len(item.materials)] if item.materials else part.material
-                colour = None if item.materials or part.colour is None else list(part.colour)
-                parts.append({"name": part.name, "material": material.name, "seed": material.seed, "colour": colour})
-            objects.append(
-                {
-                    "number": number,
-                    "category": item.category,
-                    "instance": item.instance,
-                    "position": list(item.position),
-                    "rotation": list(item.rotation),
-                    "size": item.size,
-                    "parts": parts,
-                }
-            )
-        camera, sun = scene.camera, scene.sun
-        graphs.append(
-            {
-                "index": scene.index,
-                "objects": objects,
-                "camera": {
-                    "position": list(camera.position),
-                    "target": list(camera.target),
-                    "field_of_view": camera.field_of_view,
-                    "focus_distance": camera.focus_distance,
-                    "aperture": camera.aperture,
-                },
-                "sun": {"direction": list(sun.direction), "colour": list(sun.colour), "intensity": sun.intensity},
-                "background": {"name": scene.background.name, "rotation": list(scene.background.rotation)},
-            }
-        )
-    return tuple(graphs)
+    return draw, np.asarray(first * CHUNK, dtype=np.int32)

@@ -54,6 +54,11 @@ class Surface:
     contrast: wp.float32
     roughness: wp.float32
     metalness: wp.float32
+    opacity: wp.float32
+    pictures: wp.int32
+    albedo_image: wp.int32
+    finish_image: wp.int32
+    normal_image: wp.int32
 
 
 @wp.struct

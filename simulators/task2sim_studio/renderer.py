@@ -6,28 +6,31 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from task2sim import FrameBatch, Scene
-from task2sim_studio import kernels
-from task2sim_studio.device import load_kernels, resolve_device
+from task2sim import ConfigError, FrameBatch, Scene
+from task2sim_studio import film, shading, structures, visibility
+from task2sim_studio.device import load_kernels, out_of_memory, resolve_device
 from task2sim_studio.environments import Environment
 from task2sim_studio.materials import noise_lattice
 from task2sim_studio.mesh import Mesh
-from task2sim_studio.packing import chunks, pack_draws, pack_surfaces, pack_views, scene_graphs
+from task2sim_studio.packing import MOST_OBJECTS, Placed, chunks, pack_draws, pack_surfaces, pack_views, stand
 from task2sim_studio.patterns import NOISE_SIZE, Surface
+from task2sim_studio.scene_graph import SceneGraphs
+from task2sim_studio.structures import OPAQUE
 from task2sim_studio.uploads import Environments, Meshes
 
 
 def tone_table() -> NDArray[np.uint8]:
-    """sRGB bytes for the square roots of radiances from 0 to `kernels.TONE_LIMIT`.
+    """sRGB bytes for the square roots of radiances from 0 to `film.TONE_LIMIT`.
 
     A filmic curve with a soft toe, a straight middle and a soft shoulder (Uchimura, "HDR theory and practice", CEDEC
     2017), then the sRGB transfer function.
     """
-    x = np.linspace(0.0, math.sqrt(kernels.TONE_LIMIT), kernels.TONE_STEPS) ** 2
+    x = np.linspace(0.0, math.sqrt(film.TONE_LIMIT), film.TONE_STEPS) ** 2
     start, length, contrast, toe = 0.2, 0.45, 1.0, 1.2
     line = (1.0 - start) * length / contrast
     shoulder = start + line
@@ -40,6 +43,47 @@ def tone_table() -> NDArray[np.uint8]:
     toned = np.where(x < shoulder, low * (1.0 - blend) + middle * blend, high)
     display = np.where(toned <= 0.0031308, 12.92 * toned, 1.055 * np.maximum(toned, 1e-9) ** (1.0 / 2.4) - 0.055)
     return np.asarray(np.round(np.clip(display, 0.0, 1.0) * 255.0), dtype=np.uint8)
+
+
+@attrs.frozen(eq=False)
+class Drawn:
+    """What a batch left on the device, and what it was made of.
+
+    Attributes:
+        rgb, instance, category, depth, normals: Device arrays, one element a pixel, picture after picture.
+        low, high: Device arrays: each draw's full extent in its picture.
+        seen_low, seen_high: Device arrays: each draw's extent in the instance mask.
+        extents, shown: Device arrays: samples that a draw would fill alone, and that it fills; 0 for single objects.
+        meshes: Each object's mesh, and then each floor's.
+        views, draws, surfaces: The packed structs.
+    """
+
+    rgb: Any
+    instance: Any
+    category: Any
+    depth: Any
+    normals: Any
+    low: Any
+    high: Any
+    seen_low: Any
+    seen_high: Any
+    extents: Any
+    shown: Any
+    meshes: list[Placed]
+    views: NDArray[Any]
+    draws: NDArray[Any]
+    surfaces: NDArray[Any]
+
+
+def _see_through(views: NDArray[Any], draws: NDArray[Any], surfaces: NDArray[Any]) -> NDArray[np.int32]:
+    """Mark what can be seen through in the packed structs, and return which pictures hold such things."""
+    ends = np.append(draws["first_surface"][1:], len(surfaces))
+    before = np.concatenate([[0], np.cumsum(surfaces["opacity"] < OPAQUE)])
+    draws["see_through"] = before[ends] > before[draws["first_surface"]]
+    glazed = np.unique(draws["view"][draws["see_through"] != 0]).astype(np.int32)
+    views["glass"] = -1
+    views["glass"][glazed] = np.arange(len(glazed))
+    return glazed
 
 
 class Renderer:
@@ -65,7 +109,7 @@ class Renderer:
         device: str,
     ) -> None:
         self._resolution = resolution
-        self._shadow_size = min(max(2 * resolution, 64), 1024)
+        self._shadow_size = min(max(3 * resolution // 2, 64), 1024)
         self._labels = {name: label for label, name in enumerate(categories)}
         self._device = resolve_device(device)
         load_kernels(self._device)
@@ -76,67 +120,195 @@ class Renderer:
         self._buffers: dict[str, Any] = {}
 
     def render(self, scenes: Sequence[Scene]) -> FrameBatch:
-        """Render scenes, one picture each."""
+        """Render scenes, one picture each; in smaller batches if the device's memory does not hold them all.
+
+        Raises:
+            ConfigError: a scene has too many objects, or the device too little memory for a single picture.
+        """
+        try:
+            return self._render(scenes)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            self.close()
+            if len(scenes) == 1:
+                raise ConfigError(
+                    f"{self._device} has too little memory for pictures of {self._resolution} x {self._resolution}",
+                    place="simulator.resolution",
+                    mend="use a smaller one, or device: cpu",
+                ) from error
+        half = len(scenes) // 2
+        first, second = self.render(scenes[:half]), self.render(scenes[half:])
+        joined: dict[str, Any] = {
+            field.name: np.concatenate([getattr(first, field.name), getattr(second, field.name)])
+            for field in attrs.fields(FrameBatch)
+            if field.name != "scenes"
+        }
+        return FrameBatch(**joined, scenes=[*(first.scenes or ()), *(second.scenes or ())])
+
+    def _render(self, scenes: Sequence[Scene]) -> FrameBatch:
+        drawn = self.draw(scenes)
+        shape = (len(scenes), self._resolution, self._resolution)
+        return FrameBatch(
+            indices=np.array([scene.index for scene in scenes], dtype=np.int64),
+            rgb=drawn.rgb.numpy().reshape(*shape, 3).copy(),
+            labels=np.array([self._labels[scene.objects[0].category] for scene in scenes], dtype=np.int64),
+            instance_mask=drawn.instance.numpy().reshape(shape).copy(),
+            category_mask=drawn.category.numpy().reshape(shape).copy(),
+            depth=drawn.depth.numpy().reshape(shape).copy(),
+            normals=drawn.normals.numpy().reshape(*shape, 3).copy(),
+            scenes=self._graphs(scenes, drawn),
+        )
+
+    def draw(self, scenes: Sequence[Scene]) -> Drawn:
+        """Render scenes and leave the pictures on the device, where the next call overwrites them."""
         resolution, shadow_size = self._resolution, self._shadow_size
         count, pixels = len(scenes), len(scenes) * resolution * resolution
-        objects = [item for scene in scenes for item in scene.objects]
-        meshes = self._meshes.placed([(item.category, item.instance) for item in objects])
+        for scene in scenes:
+            if len(scene.objects) > MOST_OBJECTS:
+                raise ConfigError(f"a scene has {len(scene.objects)} objects", mend=f"use at most {MOST_OBJECTS}")
+        meshes = self._meshes.placed([(item.category, item.instance) for scene in scenes for item in scene.objects])
+        meshes += [self._meshes.floor() for scene in scenes if scene.floor is not None]
         environments = self._environments.numbers([scene.background.name for scene in scenes])
 
-        views = pack_views(scenes, environments, resolution)
-        draws = pack_draws(scenes, meshes, self._labels)
-        batch = kernels.Batch()
-        batch.views = self._upload(views, kernels.View)
-        batch.draws = self._upload(draws, kernels.Draw)
-        batch.surfaces = self._upload(pack_surfaces(scenes, meshes), Surface)
+        positions, floors = stand(scenes, meshes)
+        views = pack_views(scenes, positions, environments, resolution)
+        draws = pack_draws(scenes, positions, floors, meshes, self._labels)
+        surfaces = pack_surfaces(scenes, meshes)
+        glazed = _see_through(views, draws, surfaces)
+        batch: Any = structures.Batch()
+        batch.views = self._upload(views, structures.View)
+        batch.draws = self._upload(draws, structures.Draw)
+        batch.surfaces = self._upload(surfaces, Surface)
         placed = int(draws["vertices"].sum())
         batch.placed = self._buffer("placed", placed, wp.vec3)
         batch.placed_for_sun = self._buffer("placed_for_sun", placed, wp.vec3)
         vertex_draw, vertex_first = (self._upload(part, wp.int32) for part in chunks(draws["vertices"]))
         batch.chunk_draw, batch.chunk_first = (self._upload(part, wp.int32) for part in chunks(draws["triangles"]))
 
-        visible = self._buffer("visible", 4 * pixels, wp.int64)
+        several = bool((views["draws"] > 1).any())
+        moving = np.flatnonzero(views["motion"].any(axis=1)).astype(np.int32)
+        samples = 4 * resolution * resolution
+        visible = self._buffer("visible", count * samples, wp.int64)
+        glass = self._buffer("glass", len(glazed) * samples, wp.int64)
+        covers = self._buffer("covers", count * samples if several else 0, wp.int64)
+        extents = self._buffer("extents", len(draws), wp.int32)
+        shown = self._buffer("shown", len(draws), wp.int32)
+        low, high = self._buffer("low", len(draws), wp.vec2), self._buffer("high", len(draws), wp.vec2)
+        seen_low, seen_high = (
+            self._buffer("seen_low", len(draws), wp.vec2i),
+            self._buffer("seen_high", len(draws), wp.vec2i),
+        )
         heights = self._buffer("heights", count * shadow_size * shadow_size, wp.int32)
         layer = self._buffer("layer", pixels, wp.vec4)
         nearest = self._buffer("nearest", pixels, wp.float32)
-        depth = self._buffer("depth", pixels, wp.float32)
-        instance = self._buffer("instance", pixels, wp.uint16)
-        category = self._buffer("category", pixels, wp.uint16)
-        rgb = self._buffer("rgb", pixels, wp.vec3ub)
-        visible.zero_()
-        heights.zero_()
+        light = self._buffer("light", pixels if len(moving) else 0, wp.vec3)
+        drawn = Drawn(
+            rgb=self._buffer("rgb", pixels, wp.vec3ub),
+            instance=self._buffer("instance", pixels, wp.uint16),
+            category=self._buffer("category", pixels, wp.uint16),
+            depth=self._buffer("depth", pixels, wp.float32),
+            normals=self._buffer("normals", pixels, wp.vec3),
+            low=low,
+            high=high,
+            seen_low=seen_low,
+            seen_high=seen_high,
+            extents=extents,
+            shown=shown,
+            meshes=meshes,
+            views=views,
+            draws=draws,
+            surfaces=surfaces,
+        )
+        for zeroed in (visible, glass, covers, extents, shown, heights, seen_high):
+            zeroed.zero_()
+        low.fill_(wp.vec2(1e9, 1e9))
+        high.fill_(wp.vec2(-1e9, -1e9))
+        seen_low.fill_(wp.vec2i(resolution, resolution))
 
         geometry, surroundings = self._meshes.geometry(), self._environments.surroundings()
         self._launch(
-            kernels.transform,
-            (len(vertex_draw), kernels.CHUNK),
+            visibility.transform,
+            (len(vertex_draw), structures.CHUNK),
             [geometry, batch.views, batch.draws, vertex_draw, vertex_first, float(resolution), float(shadow_size)],
             [batch.placed, batch.placed_for_sun],
         )
-        triangles = (len(batch.chunk_draw), kernels.CHUNK)
-        self._launch(kernels.rasterise, triangles, [geometry, batch, resolution], [visible])
-        self._launch(kernels.rasterise_shadow, triangles, [geometry, batch, shadow_size], [heights])
         self._launch(
-            kernels.shade,
+            visibility.bound,
+            len(vertex_draw),
+            [batch.draws, vertex_draw, vertex_first, batch.placed],
+            [low, high],
+        )
+        triangles = (len(batch.chunk_draw), structures.CHUNK)
+        self._launch(
+            visibility.rasterise, triangles, [geometry, batch, resolution], [visible, glass, covers, extents]
+        )
+        self._launch(visibility.rasterise_shadow, triangles, [geometry, batch, shadow_size], [heights])
+        layers = [layer, nearest, drawn.depth, drawn.normals, drawn.instance, drawn.category, shown]
+        self._launch(
+            shading.shade,
             pixels,
             [geometry, batch, surroundings, self._lattice, visible, heights, resolution, shadow_size],
-            [layer, nearest, depth, instance, category],
+            layers,
+        )
+        if len(glazed):
+            self._launch(
+                shading.glaze,
+                (len(glazed), resolution * resolution),
+                [
+                    geometry,
+                    batch,
+                    surroundings,
+                    self._lattice,
+                    visible,
+                    glass,
+                    self._upload(glazed, wp.int32),
+                    heights,
+                    resolution,
+                    shadow_size,
+                ],
+                layers,
+            )
+        self._launch(
+            visibility.frame,
+            (count, resolution),
+            [batch.views, drawn.instance, resolution],
+            [seen_low, seen_high],
         )
         self._launch(
-            kernels.develop,
+            film.develop,
             pixels,
             [batch.views, surroundings, layer, nearest, resolution, self._tones],
-            [rgb],
+            [light, drawn.rgb],
         )
-        shape = (count, resolution, resolution)
-        return FrameBatch(
-            indices=np.array([scene.index for scene in scenes], dtype=np.int64),
-            rgb=rgb.numpy().reshape(*shape, 3).copy(),
-            labels=np.array([self._labels[scene.objects[0].category] for scene in scenes], dtype=np.int64),
-            instance_mask=instance.numpy().reshape(shape).copy(),
-            category_mask=category.numpy().reshape(shape).copy(),
-            depth=depth.numpy().reshape(shape).copy(),
-            scenes=scene_graphs(scenes, meshes),
+        if len(moving):
+            self._launch(
+                film.smear,
+                (len(moving), resolution * resolution),
+                [batch.views, self._upload(moving, wp.int32), resolution, self._tones, light],
+                [drawn.rgb],
+            )
+        return drawn
+
+    def _graphs(self, scenes: Sequence[Scene], drawn: Drawn) -> SceneGraphs:
+        counts = drawn.views["draws"]
+        objects = int(counts.sum())
+        alone, shown = drawn.extents.numpy()[:objects], drawn.shown.numpy()[:objects]
+        # A single object is hidden by nothing, so nobody counted it.
+        single = np.repeat(counts, counts) == 1
+        boxes = np.concatenate([drawn.low.numpy()[:objects], drawn.high.numpy()[:objects]], axis=1)
+        visible = np.concatenate([drawn.seen_low.numpy()[:objects], drawn.seen_high.numpy()[:objects]], axis=1)
+        share = np.where(single, visible[:, 2] > 0, shown / np.maximum(alone, 1)).astype(np.float32)
+        return SceneGraphs(
+            tuple(scenes),
+            drawn.meshes,
+            drawn.views,
+            drawn.draws,
+            drawn.surfaces,
+            boxes,
+            visible,
+            share,
+            self._resolution,
         )
 
     def close(self) -> None:

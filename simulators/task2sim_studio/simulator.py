@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from task2sim import (
+    FURTHER_PARAMETERS,
+    TASK2SIM_PARAMETERS,
     ComponentConfig,
     ConfigError,
     FrameBatch,
@@ -24,6 +26,20 @@ from task2sim_studio.mesh import MATERIALS
 
 if TYPE_CHECKING:
     from task2sim_studio.renderer import Renderer
+
+
+FurtherParameter: TypeAlias = Literal[
+    "object_count",
+    "clutter",
+    "floor",
+    "camera_elevation",
+    "field_of_view",
+    "shadow_softness",
+    "fog",
+    "sensor_noise",
+    "motion_blur",
+    "time_of_day",
+]
 
 
 class Studio(SceneSimulator):
@@ -44,21 +60,31 @@ class Studio(SceneSimulator):
         meshes: Annotated[
             Path | None,
             not_in_key(
-                description="Folder of .obj, .glb or .ply files by class, instead of the procedural catalogue."
+                description="Folder of .obj, .glb or .ply files by class, a Sweet Home 3D library (.sh3f) or a "
+                "folder of those, instead of the procedural catalogue."
             ),
         ] = None
         environments: Annotated[
-            Path | None, not_in_key(description="Folder of .hdr panoramas, instead of the procedural surroundings.")
+            Path | None,
+            not_in_key(description="Folder of .hdr and .exr panoramas, instead of the procedural surroundings."),
         ] = None
+        further_parameters: Annotated[
+            tuple[FurtherParameter, ...] | Literal["all"],
+            Field(description="Parameters that a policy may choose beyond Task2Sim's eight; `all` takes all."),
+        ] = ()
         device: Annotated[
             Literal["auto", "cpu", "cuda"],
             Field(description="Where to render; CPU and CUDA may differ in the last bits of a pixel."),
         ] = "auto"
 
     def __init__(self, config: Config) -> None:
-        from task2sim_studio.catalogue import FolderCatalogue, ProceduralCatalogue
+        from task2sim_studio.catalogue import ProceduralCatalogue, open_catalogue
         from task2sim_studio.environments import FolderEnvironments, ProceduralEnvironments
 
+        if config.device == "cuda":
+            from task2sim_studio.device import resolve_device
+
+            resolve_device(config.device)  # says so if there is none, before a study begins
         self._config = config
         self._renderer: Renderer | None = None
         # About a million samples a batch: enough to fill a launch, little enough to stay in the caches.
@@ -66,22 +92,35 @@ class Studio(SceneSimulator):
         self._catalogue = (
             ProceduralCatalogue(config.categories, config.instances)
             if config.meshes is None
-            else FolderCatalogue(config.meshes)
+            else open_catalogue(config.meshes)
         )
         self._environments = (
             ProceduralEnvironments() if config.environments is None else FolderEnvironments(config.environments)
         )
+        further = FURTHER_PARAMETERS.names if config.further_parameters == "all" else config.further_parameters
+        skies = self._environments.skies if "time_of_day" in further else {}
+        if "time_of_day" in config.further_parameters and not skies:
+            raise ConfigError(
+                "time_of_day needs the procedural surroundings", mend="remove 'environments' or 'time_of_day'"
+            )
         self._assets = SceneAssets(
             instances=self._chosen(dict(self._catalogue.instances)),
             materials=MATERIALS,
             backgrounds=self._environments.names,
+            skies=skies,
         )
+        # Folders of panoramas have no times of day: "all" is then all the others.
+        offered = frozenset(further) - (frozenset() if skies else {"time_of_day"})
+        self.scene_features = frozenset(TASK2SIM_PARAMETERS.names) | offered
 
     def fingerprint(self) -> str:
-        """The folders of meshes and panoramas, where they are given, and the versions of numpy and Warp."""
+        """The folders of meshes and panoramas, where they are given, and the versions of what reads and renders."""
+        from task2sim_studio.catalogue.mesh_reader import LIBRARIES
+
         folders = (self._config.meshes, self._config.environments)
         contents = ["-" if folder is None else fingerprint_folder(folder) for folder in folders]
-        return " ".join([*contents, fingerprint_libraries("numpy", "warp-lang")])
+        libraries = ("numpy",) if self._config.meshes is None else LIBRARIES
+        return " ".join([*contents, fingerprint_libraries("warp-lang", *libraries)])
 
     def _chosen(self, instances: dict[str, int]) -> dict[str, int]:
         for name in self._config.categories or ():
@@ -106,7 +145,7 @@ class Studio(SceneSimulator):
     @property
     def capabilities(self) -> frozenset[str]:
         """Everything a frame can hold."""
-        return frozenset({"rgb", "instance-mask", "category-mask", "depth", "scene-graph"})
+        return frozenset({"rgb", "instance-mask", "category-mask", "depth", "normals", "scene-graph"})
 
     def render_scenes(self, scenes: Sequence[Scene]) -> FrameBatch:
         """Render scenes, one image each.

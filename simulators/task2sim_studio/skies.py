@@ -15,13 +15,13 @@ from task2sim_studio.grounds import (
     fields,
     grass,
     laid,
-    lines,
     mix,
     plain,
     rippled,
     road,
     smooth_step,
 )
+from task2sim_studio.relief import Relief
 
 
 @attrs.frozen
@@ -342,13 +342,11 @@ def paint(name: str, directions: Array, texel: float) -> Array:
     """
     place = SKIES[name]
     noise = Noise(1000 + list(SKIES).index(name))
-    x, y, z = (np.ascontiguousarray(directions[..., i]) for i in range(3))
-    level = np.float32(math.sin(math.radians(place.horizon_at)))
-    height = z - level
-    around = np.maximum(np.hypot(x, y), 1e-6)
-    ax, ay = x / around, y / around
+    relief = Relief(directions, texel, place.horizon_at)
+    x, y, z, height = relief.x, relief.y, relief.z, relief.height
+    top = 1.0 - np.float32(math.sin(math.radians(place.horizon_at)))
 
-    sky = mix(place.horizon, place.zenith, np.clip(height / (1.0 - level), 0.0, 1.0) ** 0.5)
+    sky = mix(place.horizon, place.zenith, np.sqrt(np.clip(height / top, 0.0, 1.0)))
     if max(place.glow) > 0.0:
         azimuth, elevation = (math.radians(a) for a in place.glow_at)
         towards = (
@@ -359,15 +357,8 @@ def paint(name: str, directions: Array, texel: float) -> Array:
         cosine = np.clip(x * towards[0] + y * towards[1] + z * towards[2], 0.0, 1.0)
         sky = sky + (0.6 * cosine**6 + 2.0 * cosine**60)[..., None] * np.asarray(place.glow, dtype=np.float32)
     if place.clouds > 0.0:
-        far = 1.0 / (np.maximum(height, 0.0) + 0.12)
-        px, py = np.asarray(0.9 * x * far, np.float32), np.asarray(0.9 * y * far, np.float32)
-        thin = texel * far * far
-        density = noise(px, py, 5, thin)
-        lower = noise(px + 0.12, py - 0.1, 4, thin)
-        start = 0.55 - 1.15 * place.clouds
-        cover = smooth_step(start, start + 0.5, density) * smooth_step(0.0, 0.12, height)
-        shade = np.clip(0.82 + 0.55 * (density - lower), 0.5, 1.15)
-        sky = mix(sky, np.asarray(place.cloud, dtype=np.float32) * shade[..., None], 0.92 * cover)
+        above = height > 0.0
+        sky[above] = _clouded(sky[above], place, noise, x[above], y[above], height[above], texel)
     if place.lamps:
         # Two soft boxes overhead and a large one to the side: their reflections shape glossy things.
         for lx, ly, width, power in ((0.5, -0.5, 0.3, 5.0), (-0.7, 0.1, 0.22, 3.5), (0.1, 0.8, 0.18, 2.5)):
@@ -375,31 +366,23 @@ def paint(name: str, directions: Array, texel: float) -> Array:
             box = smooth_step(width + 0.06, width - 0.06, np.maximum(np.abs(x / up - lx), np.abs(y / up - ly)))
             sky = sky + (power * box * (z > 0.05))[..., None]
 
-    distance = 1.0 / np.maximum(-height, 1e-3)
-    gx, gy = np.asarray(ax * distance * around, np.float32), np.asarray(ay * distance * around, np.float32)
-    footprint = np.asarray(texel * distance**1.5, np.float32)
-    below = height < 0.0
-    ground = np.zeros_like(sky)
-    ground[below] = place.ground(noise, gx[below], gy[below], footprint[below])
-    ground = ground * np.asarray(place.light, dtype=np.float32)
-    hazy = 1.0 - np.exp(-place.haze * np.maximum(distance - 2.0, 0.0))
-    ground = mix(ground, place.horizon, 0.8 * hazy)
-
+    ground = relief.ground(noise, place.ground) * np.asarray(place.light, dtype=np.float32)
+    ground = relief.veiled(ground, place.horizon, place.haze)
     if place.ridge > 0.0:
-        high = math.radians(place.ridge)
-        if place.ridge_steps:
-            turn = np.asarray(np.arctan2(ay, ax) * (40.0 / (2.0 * math.pi)), np.float32)
-            top = high * (0.62 + 0.38 * noise.cell(turn, np.zeros_like(turn)))
-            windows = lines(turn * 3.0, 0.45, np.float32(0.1) + 0 * turn) * lines(
-                np.asarray(height / 0.05, np.float32), 0.5, np.float32(0.1) + 0 * turn
-            )
-            tint = 0.85 + 0.3 * noise.cell(turn, 3.0 + 0 * turn) - 0.4 * windows
-        else:
-            top = high * (0.6 + 0.5 * noise(3.0 * ax, 3.0 * ay, 6, 6.0 * texel))
-            tint = 0.9 + 0.35 * noise(9.0 * ax + 6.0 * z, 9.0 * ay - 6.0 * z, 4, 9.0 * texel)
-        stands = np.clip(0.35 * (np.tan(top) - height) / texel + 0.5, 0.0, 1.0)
+        stands, tint = relief.skyline(noise, place.ridge, place.ridge_steps)
         fade = mix(place.ridge_colour, place.horizon, np.full_like(height, min(0.6, 6.0 * place.haze)))
-        sky = mix(sky, fade * np.asarray(tint, np.float32)[..., None], stands)
+        sky = mix(sky, fade * tint[..., None], stands)
+    return relief.joined(ground, sky)
 
-    # Edges three texels wide: interpolation would turn sharper ones into steps.
-    return mix(ground, sky, np.asarray(0.35 * height / texel + 0.5, np.float32))
+
+def _clouded(sky: Array, place: Surroundings, noise: Noise, x: Array, y: Array, height: Array, texel: float) -> Array:
+    """Sky behind a flat layer of clouds, lit from above."""
+    far = 1.0 / (height + 0.12)
+    px, py = np.asarray(0.9 * x * far, np.float32), np.asarray(0.9 * y * far, np.float32)
+    thin = texel * far * far
+    density = noise(px, py, 5, thin)
+    lower = noise(px + 0.12, py - 0.1, 4, thin)
+    start = 0.55 - 1.15 * place.clouds
+    cover = smooth_step(start, start + 0.5, density) * smooth_step(0.0, 0.12, height)
+    shade = np.clip(0.82 + 0.55 * (density - lower), 0.5, 1.15)
+    return mix(sky, np.asarray(place.cloud, dtype=np.float32) * shade[..., None], 0.92 * cover)

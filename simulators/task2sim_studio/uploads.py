@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,13 +12,19 @@ import warp as wp
 from numpy.typing import NDArray
 
 from task2sim import ConfigError
-from task2sim_studio import kernels
-from task2sim_studio.environments import LEVELS, Environment, level_sizes, texel_angle
-from task2sim_studio.mesh import MATERIALS, Mesh
-from task2sim_studio.packing import Placed
+from task2sim_studio import structures, surroundings
+from task2sim_studio.environments import Environment, level_sizes, sharpest
+from task2sim_studio.floor import floor_mesh
+from task2sim_studio.mesh import MATERIALS, Mesh, Textures
+from task2sim_studio.packing import IMAGES, Placed
+from task2sim_studio.reflectance import reflectance_table
+from task2sim_studio.textures import levels
 
 _MESH_BUDGET = 6_000_000
 """Triangles that may lie on the device before all meshes are dropped and uploaded anew as needed: about 0.5 GB."""
+
+_TEXEL_BUDGET = 64_000_000
+"""Texels likewise: 256 MB."""
 
 _ENVIRONMENT_BUDGET = 64
 
@@ -54,13 +61,17 @@ class Meshes:
 
     def clear(self) -> None:
         """Drop all meshes."""
-        self._placed: dict[tuple[str, int], Placed] = {}
+        self._placed: dict[tuple[str, int] | None, Placed] = {}
         types = (wp.vec3, wp.vec3, wp.vec2, wp.vec3i, wp.int32)
         self._stores = tuple(Store(dtype, self._device) for dtype in types)
+        self._images, self._texels = Store(wp.vec4i, self._device), Store(wp.vec4ub, self._device)
+        # Kernels take arrays that exist, even if nothing reads them.
+        self._images.append(np.zeros((1, 4), dtype=np.int32))
+        self._texels.append(np.zeros((1, 4), dtype=np.uint8))
 
     def placed(self, keys: Sequence[tuple[str, int]]) -> list[Placed]:
         """Upload what is missing; all of `keys` lie on the device afterwards."""
-        if self._stores[3].length > _MESH_BUDGET:
+        if self._stores[3].length > _MESH_BUDGET or self._texels.length > _TEXEL_BUDGET:
             self.clear()
         for key in keys:
             if key not in self._placed:
@@ -69,12 +80,19 @@ class Meshes:
                 self._placed[key] = self._upload(mesh)
         return [self._placed[key] for key in keys]
 
+    def floor(self) -> Placed:
+        """Upload the floor's disc if it is missing."""
+        if None not in self._placed:
+            self._placed[None] = self._upload(floor_mesh())
+        return self._placed[None]
+
     def geometry(self) -> Any:
         """The arrays as the kernels take them."""
-        geometry = kernels.Geometry()
+        geometry = structures.Geometry()
         names = ("positions", "normals", "uvs", "triangles", "parts")
         for name, store in zip(names, self._stores, strict=True):
             setattr(geometry, name, store.array)
+        geometry.images, geometry.texels = self._images.array, self._texels.array
         return geometry
 
     def _upload(self, mesh: Mesh) -> Placed:
@@ -86,11 +104,49 @@ class Meshes:
             first_vertex=starts[0],
             first_triangle=starts[3],
             closed=is_closed(mesh),
+            vertex_positions=mesh.vertices,
+            bulk=_bulk(mesh),
             parts=mesh.parts,
             kinds=np.array([MATERIALS.index(part.material.name) for part in mesh.parts]),
             seeds=np.array([part.material.seed for part in mesh.parts]),
             colours=np.array([part.colour or (np.nan,) * 3 for part in mesh.parts], dtype=np.float32),
+            finishes=np.array(
+                [[np.nan if x is None else x for x in (p.roughness, p.metalness, p.opacity)] for p in mesh.parts],
+                dtype=np.float32,
+            ),
+            images=np.array([self._pictures(part.textures) for part in mesh.parts], dtype=np.int32),
+            tints=np.array([_tint(part.textures) for part in mesh.parts], dtype=np.float32),
         )
+
+    def _pictures(self, textures: Textures | None) -> list[int]:
+        """Upload a part's pictures and return their numbers, -1 for each that it lacks."""
+        pictures = {name: None if textures is None else getattr(textures, name) for name in IMAGES}
+        return [-1 if picture is None else self._picture(picture, IMAGES[name]) for name, picture in pictures.items()]
+
+    def _picture(self, picture: NDArray[np.uint8], colour: bool) -> int:
+        height, width, channels = picture.shape
+        full = np.full((height, width, 4), 255, dtype=np.uint8)
+        full[..., :channels] = picture
+        made = levels(full, colour)
+        first = self._texels.append(np.concatenate([level.reshape(-1, 4) for level in made]))
+        return self._images.append(np.array([[first, width, height, len(made)]], dtype=np.int32))
+
+
+def _tint(textures: Textures | None) -> NDArray[np.float32]:
+    """The mean colour of a part's picture, linear; white without one."""
+    if textures is None or textures.albedo is None:
+        return np.ones(3, dtype=np.float32)
+    return np.asarray(((textures.albedo / np.float32(255.0)) ** 2.2).mean(axis=(0, 1)), dtype=np.float32)
+
+
+def _bulk(mesh: Mesh) -> float:
+    """Radius of a ball that hides about as much as the mesh: mean silhouettes are a quarter of the area (Cauchy)."""
+    if len(mesh.triangles) == 0:
+        return 0.0
+    a, b, c = (mesh.vertices[mesh.triangles[:, i]] for i in range(3))
+    area = 0.5 * float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
+    spread = float(np.sqrt((mesh.vertices**2).sum(axis=1).mean()))
+    return min(spread, math.sqrt(area / (4.0 * math.pi)))
 
 
 def _check(mesh: Mesh, name: str) -> None:
@@ -144,6 +200,7 @@ class Environments:
         sizes = np.array(level_sizes(size), dtype=np.int32)
         areas = (sizes + 2) ** 2
         self._stride = int(areas.sum())
+        self._reflectances: Any = wp.array(reflectance_table(), dtype=wp.vec2, device=device)
         self._level_size: Any = wp.array(sizes, dtype=wp.int32, device=device)
         first = np.concatenate([[0], np.cumsum(areas)[:-1]]).astype(np.int32)
         self._level_first: Any = wp.array(first, dtype=wp.int32, device=device)
@@ -168,12 +225,13 @@ class Environments:
 
     def surroundings(self) -> Any:
         """The arrays as the kernels take them."""
-        surroundings: Any = kernels.Surroundings()
-        surroundings.texels = self._texels.array
-        surroundings.harmonics = self._harmonics.array
-        surroundings.level_first = self._level_first
-        surroundings.level_size = self._level_size
-        surroundings.levels = LEVELS
-        surroundings.stride = self._stride
-        surroundings.texel_angle = texel_angle(self._size)
-        return surroundings
+        made: Any = surroundings.Surroundings()
+        made.texels = self._texels.array
+        made.harmonics = self._harmonics.array
+        made.level_first = self._level_first
+        made.level_size = self._level_size
+        made.levels = len(level_sizes(self._size))
+        made.stride = self._stride
+        made.sharpest = sharpest(self._size)
+        made.reflectances = self._reflectances
+        return made

@@ -3,7 +3,7 @@ import pytest
 
 from task2sim import ConfigError
 from task2sim_studio.catalogue import FolderCatalogue
-from task2sim_studio.catalogue.folder import MOST_TRIANGLES
+from task2sim_studio.catalogue.mesh_shape import MOST_TRIANGLES
 
 trimesh = pytest.importorskip("trimesh")
 

@@ -12,8 +12,8 @@ from task2sim_studio.mesh import MATERIALS
 
 LAYOUT = np.dtype(
     [(name, "f4", (3,)) for name in ("base", "second", "third", "coarse", "fine", "offset")]
-    + [(name, "f4") for name in ("scale", "choice", "contrast", "roughness", "metalness")]
-    + [("kind", "i4")]
+    + [(name, "f4") for name in ("scale", "choice", "contrast", "roughness", "metalness", "opacity")]
+    + [(name, "i4") for name in ("kind", "albedo_image", "finish_image", "normal_image")]
 )
 
 

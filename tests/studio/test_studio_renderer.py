@@ -82,7 +82,7 @@ def one(renderer, *args, **kwargs):
 
 def linear(frame):
     """Undo the tone table, in picture order."""
-    from task2sim_studio.kernels import TONE_LIMIT, TONE_STEPS
+    from task2sim_studio.film import TONE_LIMIT, TONE_STEPS
     from task2sim_studio.renderer import tone_table
 
     radiance = np.linspace(0, math.sqrt(TONE_LIMIT), TONE_STEPS) ** 2
@@ -223,7 +223,7 @@ def test_a_camera_within_an_object_and_objects_behind_it(renderer):
 
 
 def test_what_is_nearer_than_the_near_plane_is_cut_away(renderer):
-    from task2sim_studio.kernels import NEAR
+    from task2sim_studio.structures import NEAR
 
     # A slope that rises before the camera from 6 to 13 millimetres away.
     eighth = math.radians(-22.5)

@@ -45,7 +45,7 @@ def test_it_says_what_it_is(simulator):
     assert simulator.parameter_space.names == TASK2SIM_PARAMETERS.names
     assert simulator.assets.materials == MATERIALS
     assert len(simulator.assets.backgrounds) >= 24
-    assert simulator.capabilities == {"rgb", "instance-mask", "category-mask", "depth", "scene-graph"}
+    assert simulator.capabilities == {"rgb", "instance-mask", "category-mask", "depth", "normals", "scene-graph"}
 
 
 def test_frames_have_the_promised_shapes(default):
@@ -63,7 +63,7 @@ def test_frames_have_the_promised_shapes(default):
 
 
 def test_scenes_are_plain_data_that_say_what_is_seen(default):
-    assert json.loads(json.dumps(default.scenes)) == list(default.scenes)
+    assert json.loads(json.dumps(list(default.scenes))) == list(default.scenes)
     graph = default.scenes[1]
     assert graph["objects"][0]["category"] == "mug"
     assert graph["objects"][0]["number"] == 1
@@ -95,7 +95,7 @@ def test_each_parameter_changes_what_it_should_and_nothing_else(simulator, defau
     # A person must see it, on the object or, where that moves or blurs or stands elsewhere, in the picture.
     change = np.abs(varied.rgb.astype(int) - default.rgb).max(axis=-1)
     lit = name in ("light_intensity", "light_colour", "light_direction", "materials")
-    assert (change[default.instance_mask > 0].mean() if lit else change.mean()) > (5 if lit else 2)
+    assert (change[default.instance_mask > 0].mean() if lit else change.mean()) > (5 if lit else 1.5)
     if lit:
         # Thin parts may cover less than half of a pixel, and so be lit but not in the mask.
         assert (change[default.instance_mask == 0] > 0).mean() < 0.05
@@ -203,9 +203,44 @@ def test_a_corrupt_panorama_is_named(tmp_path):
 
 
 def test_cuda_that_is_absent_is_one_clear_line():
-    from task2sim_studio import renderer
+    import warp
 
-    if renderer.wp.get_cuda_device_count():
+    if warp.get_cuda_device_count():
         pytest.skip("this machine has CUDA")
-    with studio(device="cuda") as made, pytest.raises(ConfigError, match="CUDA"):
-        frames(made, {})
+    with pytest.raises(ConfigError, match="CUDA"):
+        studio(device="cuda")
+
+
+def test_memory_that_runs_out_halves_the_batch_and_is_one_clear_line_in_the_end(simulator, default, monkeypatch):
+    from task2sim_studio.renderer import Renderer
+
+    draw, sizes = Renderer.draw, []
+
+    def tight(self, scenes):
+        sizes.append(len(scenes))
+        if len(scenes) > most:
+            raise RuntimeError("Failed to allocate 1073741824 bytes on device 'cuda:0'")
+        return draw(self, scenes)
+
+    monkeypatch.setattr(Renderer, "draw", tight)
+    most = 2
+    with studio() as other:
+        halved = frames(other, {})
+        assert sizes == [8, 4, 2, 2, 4, 2, 2]
+        assert np.array_equal(halved.rgb, default.rgb)
+        assert np.array_equal(halved.normals, default.normals)
+        assert list(halved.scenes) == list(default.scenes)
+        most = 0
+        with pytest.raises(ConfigError, match=r"too little memory for pictures of 48 x 48; use a smaller one"):
+            frames(other, {})
+
+
+def test_a_renderer_fault_is_not_taken_for_memory(monkeypatch):
+    from task2sim_studio.renderer import Renderer
+
+    def broken(self, scenes):
+        raise RuntimeError("another thing")
+
+    monkeypatch.setattr(Renderer, "draw", broken)
+    with studio() as other, pytest.raises(RuntimeError, match="another thing"):
+        frames(other, {})
