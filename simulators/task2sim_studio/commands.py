@@ -38,21 +38,21 @@ def gallery(
             "one category is not enough", place="--categories", mend="name two or more: --categories a,b"
         )
 
-    from task2sim_studio.gallery import write_gallery
+    from rich.console import Console
+
+    from task2sim.console import ConsoleObserver
+    from task2sim.progress import progress_listener
+    from task2sim_studio.gallery import INSTANCES, write_gallery
     from task2sim_studio.simulator import Studio
 
-    studio = Studio(
-        Studio.Config(
-            resolution=resolution,
-            categories=chosen,
-            instances=4,
-            meshes=meshes,
-            environments=environments,
-            further_parameters="all",
-        )
+    config = Studio.Config(
+        resolution=resolution,
+        categories=chosen,
+        instances=INSTANCES,
+        meshes=meshes,
+        environments=environments,
+        further_parameters="all",
     )
-    try:
+    with Studio(config) as studio, ConsoleObserver(Console()) as observer, progress_listener(observer.show):
         for path in write_gallery(studio, folder, seed):
             typer.echo(path)
-    finally:
-        studio.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,9 @@ from numpy.typing import NDArray
 
 from task2sim import (
     Background,
-    Camera,
     ConfigError,
+    Floor,
     Material,
-    ParameterSetting,
     Scene,
     SceneSimulator,
     Sky,
@@ -30,21 +30,33 @@ from task2sim.randomisation import CAMERA_DIRECTION, DEFAULT_CAMERA_DISTANCE, ra
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-INSTANCES = 2
+INSTANCES = 3
 """Objects shown of each category, where it has as many."""
 SEEDS = 4
 """Variants shown of each material."""
+DIRECTIONS = 3
+"""Ways of looking into each of the surroundings."""
 VARIATIONS = 6
 """Images shown of each parameter."""
-SMOOTH = "vase"
-"""Wears the materials and stands before the surroundings, if it is among the categories."""
-CAMERA_ELEVATION = math.radians(6.0)
-"""So low that the horizon is in the picture."""
+MOST_STRIPS = 160
+"""Of a page; what is left over goes to further ones."""
+
+MODEL = "vase"
+"""Wears the materials and stands in the surroundings, if it is among the categories."""
+PALE = Material("marble", 8)
+"""Worn in the surroundings: it takes their colours."""
+BACKDROP = "studio-grey"
+"""Behind the categories, if it is among the backgrounds."""
+ON_FLOOR = ("shadow_softness",)
+"""Parameters that show little in the air: both rows have a floor."""
 SUN_BESIDE = math.radians(-75.0)
 """From the camera's line of sight to a sky's sun: to the right, out of the picture."""
 
 PAPER = (236, 235, 232)
 INK = (56, 56, 58)
+PALE_INK = (128, 127, 124)
+LABEL_LENGTH = 24
+"""Letters of a label, and of a line of a note; longer labels are cut."""
 
 
 @attrs.frozen
@@ -54,10 +66,12 @@ class Strip:
     Attributes:
         label: What they show.
         rows: One or more rows of scenes.
+        note: A sentence about them, for labels beside.
     """
 
     label: str
     rows: tuple[tuple[Scene, ...], ...]
+    note: str = ""
 
 
 @attrs.frozen
@@ -85,46 +99,53 @@ def sheets(studio: SceneSimulator, seed: int) -> list[Sheet]:
         seed: Of all the scenes, in [0, 2**63).
     """
     assets, space = studio.assets, studio.parameter_space
-    smooth = SMOOTH if SMOOTH in assets.instances else assets.categories[0]
+    kinds = len(assets.categories)
+    backdrop = Background(BACKDROP if BACKDROP in assets.backgrounds else assets.backgrounds[0])
 
-    def scene(setting: ParameterSetting, number: int) -> Scene:
-        return randomise(setting, assets, number, seed)
-
-    plain = scene(space.default(), assets.categories.index(smooth))
-    level = _seen_level(plain)
+    def scene(number: int, **values: Any) -> Scene:
+        return randomise(space.setting(values), assets, number, seed)
 
     def category(label: int, name: str) -> Strip:
-        first = scene(space.default(), label)
-        instances = range(min(INSTANCES, assets.instances[name]))
-        return Strip(name, (tuple(_dressed(first, instance=instance) for instance in instances),))
+        plain = attrs.evolve(scene(label), background=backdrop)
+        count = min(INSTANCES, assets.instances[name])
+        return Strip(name, (tuple(_dressed(plain, instance=instance) for instance in range(count)),))
+
+    model = _dressed(scene(assets.categories.index(MODEL) if MODEL in assets.instances else 0), instance=0)
+    near = _seen_from(model, elevation=20.0, nearness=0.8)
+    level = _seen_from(_dressed(model, materials=(PALE,)), elevation=6.0, nearness=1.0)
 
     def material(name: str) -> Strip:
         seeds = [spawn_seed(seed, "gallery", f"{name} {number}") % 2**31 for number in range(SEEDS)]
-        return Strip(name, (tuple(_dressed(plain, materials=(Material(name, each),)) for each in seeds),))
+        return Strip(name, (tuple(_dressed(near, materials=(Material(name, each),)) for each in seeds),))
 
-    def parameter(name: str, value: object) -> Strip:
-        settings = (space.default(), space.setting({name: value}))
-        return Strip(name, tuple(tuple(scene(setting, n) for n in range(VARIATIONS)) for setting in settings))
+    def surroundings(name: str) -> Strip:
+        turns = [2.0 * math.pi * number / DIRECTIONS for number in range(DIRECTIONS)]
+        return Strip(name, (tuple(attrs.evolve(level, background=_turned(name, turn)) for turn in turns),))
+
+    # Every so many images, so that categories from the whole alphabet are seen.
+    numbers = [max(1, kinds // VARIATIONS) * number for number in range(VARIATIONS)]
+
+    def parameter(name: str, values: tuple[object, object], description: str) -> Strip:
+        rows = [[scene(number, **{name: value}) for number in numbers] for value in values]
+        if name in ON_FLOOR:
+            rows = [[attrs.evolve(each, floor=Floor(PALE)) for each in row] for row in rows]
+            description += "; here on a floor"
+        return Strip(name, tuple(map(tuple, rows)), description)
 
     made = [
-        Sheet("categories", 8, tuple(category(label, name) for label, name in enumerate(assets.categories))),
-        Sheet("materials", 4, tuple(material(name) for name in assets.materials)),
-        Sheet(
-            "surroundings",
-            9,
-            tuple(Strip(name, ((attrs.evolve(level, background=Background(name)),),)) for name in assets.backgrounds),
-        ),
+        *_paged("categories", 6, [category(label, name) for label, name in enumerate(assets.categories)]),
+        *_paged("materials", 4, [material(name) for name in assets.materials]),
+        *_paged("surroundings", 5, [surroundings(name) for name in assets.backgrounds]),
     ]
     if assets.skies:
         strips = [
-            Strip(f"{ground}, sun at {sky.elevation:g}°", ((_under(sky, level),),))
+            Strip(f"{ground} {sky.elevation:g}°", ((_under(sky, level),),))
             for ground, skies in assets.skies.items()
             for sky in skies
         ]
-        made.append(Sheet("skies", max(map(len, assets.skies.values())), tuple(strips)))
-    parameters = tuple(parameter(each.name, each.varied) for each in space)
-    made.append(Sheet("parameters", 2, parameters, beside=True))
-    return made
+        made += _paged("skies", max(map(len, assets.skies.values())), strips)
+    parameters = [parameter(each.name, (each.default, each.varied), each.description) for each in space]
+    return made + _paged("parameters", 2, parameters, beside=True)
 
 
 def write_gallery(studio: SceneSimulator, folder: Path, seed: int) -> Iterator[Path]:
@@ -143,13 +164,10 @@ def write_gallery(studio: SceneSimulator, folder: Path, seed: int) -> Iterator[P
         StoreError: it can't be written.
     """
     _make(folder)
-    todo = sheets(studio, seed)
-    for done, sheet in enumerate(todo):
-        report_progress("gallery", done, len(todo), "sheets")
+    for sheet in sheets(studio, seed):
         path = folder / f"{sheet.name}.png"
         _save(lay_out(sheet, _render(studio, sheet)), path)
         yield path
-    report_progress("gallery", len(todo), len(todo), "sheets")
 
 
 def lay_out(sheet: Sheet, pictures: Sequence[NDArray[np.uint8]]) -> Image:
@@ -162,42 +180,55 @@ def lay_out(sheet: Sheet, pictures: Sequence[NDArray[np.uint8]]) -> Image:
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = pictures[0].shape[:2]
-    gap, margin = max(2, width // 32), max(6, width // 8)
-    font = ImageFont.load_default(max(9, width // 7))
-    ascent, descent = np.ceil(font.getmetrics()).astype(int).tolist() if hasattr(font, "getmetrics") else (9, 3)
-    line = ascent + descent
-    longest = math.ceil(max(font.getbbox(strip.label)[2] for strip in sheet.strips))
+    gap, margin, size = max(2, width // 32), max(6, width // 8), max(9, width // 7)
+    font, small = ImageFont.load_default(size), ImageFont.load_default(max(8, 4 * size // 5))
+    line = math.ceil(1.35 * size)
     across = max(len(row) for strip in sheet.strips for row in strip.rows)
     down = max(len(strip.rows) for strip in sheet.strips)
     wide, high = across * (width + gap) - gap, down * (height + gap) - gap
+    labels = [_shortened(strip.label) for strip in sheet.strips]
+    notes = ["\n".join(textwrap.wrap(strip.note, LABEL_LENGTH)) for strip in sheet.strips]
+    longest = math.ceil(max(map(font.getlength, labels)))
+    left = longest + margin if sheet.beside else 0
     # A strip's cell is the pictures and the label, left of them or beneath.
-    left = longest + 2 * gap if sheet.beside else 0
     cell = (left + wide, high) if sheet.beside else (max(wide, longest), high + line)
     columns = min(sheet.columns, len(sheet.strips))
     lines = math.ceil(len(sheet.strips) / columns)
-    page = Image.new(
-        "RGB",
-        (columns * (cell[0] + margin) + margin, lines * (cell[1] + margin) + margin),
-        PAPER,
-    )
+    page = Image.new("RGB", (columns * (cell[0] + margin) + margin, lines * (cell[1] + margin) + margin), PAPER)
     draw = ImageDraw.Draw(page)
     remaining = iter(pictures)
     for number, strip in enumerate(sheet.strips):
         x = margin + number % columns * (cell[0] + margin)
         y = margin + number // columns * (cell[1] + margin)
-        at = (x + longest, y + high // 2) if sheet.beside else (x, y + high)
-        draw.text(at, strip.label, INK, font, anchor="rm" if sheet.beside else "la")
+        draw.text((x, y if sheet.beside else y + high + gap), labels[number], INK, font)
+        draw.multiline_text((x, y + line), notes[number], PALE_INK, small)
         for j, row in enumerate(strip.rows):
             for i in range(len(row)):
                 page.paste(Image.fromarray(next(remaining)), (x + left + i * (width + gap), y + j * (height + gap)))
     return page
 
 
+def _shortened(label: str) -> str:
+    return label if len(label) <= LABEL_LENGTH else f"{label[: LABEL_LENGTH - 2]}.."
+
+
+def _paged(name: str, columns: int, strips: Sequence[Strip], beside: bool = False) -> list[Sheet]:
+    """Sheets of so many strips that a page can still be looked at; the second is called ``name-2``."""
+    starts = range(0, len(strips), MOST_STRIPS)
+    return [
+        Sheet(f"{name}-{page}" if page > 1 else name, columns, tuple(strips[start : start + MOST_STRIPS]), beside)
+        for page, start in enumerate(starts, start=1)
+    ]
+
+
 def _render(studio: SceneSimulator, sheet: Sheet) -> list[NDArray[np.uint8]]:
     scenes = [scene for strip in sheet.strips for row in strip.rows for scene in row]
-    size = studio.batch_size
-    batches = (studio.render_scenes(scenes[start : start + size]) for start in range(0, len(scenes), size))
-    return [picture for batch in batches for picture in batch.rgb]
+    pictures: list[NDArray[np.uint8]] = []
+    while len(pictures) < len(scenes):
+        report_progress(sheet.name, len(pictures), len(scenes), "pictures")
+        pictures.extend(studio.render_scenes(scenes[len(pictures) : len(pictures) + studio.batch_size]).rgb)
+    report_progress(sheet.name, len(pictures), len(scenes), "pictures")
+    return pictures
 
 
 def _dressed(scene: Scene, **changes: Any) -> Scene:
@@ -205,13 +236,17 @@ def _dressed(scene: Scene, **changes: Any) -> Scene:
     return attrs.evolve(scene, objects=(attrs.evolve(scene.objects[0], **changes),))
 
 
-def _seen_level(scene: Scene) -> Scene:
-    """The scene from near the ground."""
-    level = math.cos(CAMERA_ELEVATION) / math.hypot(CAMERA_DIRECTION[0], CAMERA_DIRECTION[1])
-    x, y, z = CAMERA_DIRECTION[0] * level, CAMERA_DIRECTION[1] * level, math.sin(CAMERA_ELEVATION)
-    far = DEFAULT_CAMERA_DISTANCE
-    camera: Camera = attrs.evolve(scene.camera, position=(far * x, far * y, far * z))
-    return attrs.evolve(scene, camera=camera)
+def _seen_from(scene: Scene, elevation: float, nearness: float) -> Scene:
+    """The scene from so many degrees above the horizon, at this share of the usual distance."""
+    around, up = math.atan2(CAMERA_DIRECTION[1], CAMERA_DIRECTION[0]), math.radians(elevation)
+    towards = (math.cos(up) * math.cos(around), math.cos(up) * math.sin(around), math.sin(up))
+    x, y, z = (nearness * DEFAULT_CAMERA_DISTANCE * coordinate for coordinate in towards)
+    return attrs.evolve(scene, camera=attrs.evolve(scene.camera, position=(x, y, z)))
+
+
+def _turned(background: str, angle: float) -> Background:
+    """Surroundings, turned about the vertical axis by so many radians."""
+    return Background(background, (0.0, 0.0, math.sin(0.5 * angle), math.cos(0.5 * angle)))
 
 
 def _under(sky: Sky, scene: Scene) -> Scene:
@@ -220,12 +255,8 @@ def _under(sky: Sky, scene: Scene) -> Scene:
     elevation = math.radians(sky.elevation)
     level = math.cos(elevation)
     direction = (level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation))
-    half = 0.5 * (azimuth - 0.5 * math.pi)
-    return attrs.evolve(
-        scene,
-        sun=attrs.evolve(scene.sun, direction=direction, colour=sky.colour, intensity=sky.intensity),
-        background=Background(sky.background, (0.0, 0.0, math.sin(half), math.cos(half))),
-    )
+    sun = attrs.evolve(scene.sun, direction=direction, colour=sky.colour, intensity=sky.intensity)
+    return attrs.evolve(scene, sun=sun, background=_turned(sky.background, azimuth - 0.5 * math.pi))
 
 
 def _make(folder: Path) -> None:

@@ -122,8 +122,10 @@ def cell_noise(lattice: wp.array(dtype=wp.float32), column: wp.float32, row: wp.
 @wp.func
 def band(x: wp.float32, low: wp.float32, high: wp.float32, blur: wp.float32):
     """1 for a fraction of x between `low` and `high`, 0 elsewhere, edges softened by `blur` of a period."""
-    f = x - wp.floor(x)
-    inside = wp.clamp((f - low) / blur + 0.5, 0.0, 1.0) - wp.clamp((f - high) / blur + 0.5, 0.0, 1.0)
+    # From the middle of the band, whichever period it belongs to: both of its edges are soft.
+    away = x - 0.5 * (low + high)
+    away = wp.abs(away - wp.floor(away + 0.5))
+    inside = wp.clamp((0.5 * (high - low) - away) / blur + 0.5, 0.0, 1.0)
     return wp.lerp(inside, high - low, wp.clamp(2.0 * blur - 0.6, 0.0, 1.0))
 
 
@@ -200,7 +202,8 @@ def finish(
             roughness = wp.lerp(0.9, roughness, joint)
         third = 1.0 - joint
     elif kind == _FABRIC:
-        thread = wp.clamp(1.2 - 0.25 * footprint * surface.scale * 24.0, 0.0, 1.0)
+        # Threads are a twentieth of a unit wide; they are gone before pixels are.
+        thread = wp.clamp(2.0 - 40.0 * footprint * surface.scale, 0.0, 1.0)
         weave = wp.sin(g[0] * 60.0) * wp.sin(g[1] * 60.0) * thread
         second = 0.2 + 0.2 * weave + 0.12 * fine
         if surface.choice > 0.45:  # tartan

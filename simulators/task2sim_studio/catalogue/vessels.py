@@ -94,7 +94,7 @@ def wine_glass(draw: Draw) -> Pieces:
         draw(0.4, 0.85),
         draw(0.25, 0.36),
     )
-    glass = draw.plastic("#dfe9ee", "#e8eef0", "#cfe0d8", "#e6d5dd", "#b8cfe6")
+    glass = draw.finish("glass", "#f2f8fa", "#f4f9f6", "#dcefe6", "#f3e6ec", "#d2e4f4")
     outside = curve([(0.04, 0), (0.7 * radius, 0.2 * bowl), (radius, 0.5 * bowl), (rim, bowl)], 14)
     if draw.chance(0.2):
         outside = np.linspace((0.03, 0), (draw(0.4, 0.5), 0.55 * bowl), 9)
