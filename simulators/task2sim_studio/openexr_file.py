@@ -47,7 +47,7 @@ def read_openexr(path: Path) -> NDArray[np.float32]:
         return _colours(channels)
     # The library raises RuntimeError and others, whatever is wrong with a file.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if isinstance(error, ValueError) else "it is damaged, or none at all"
         raise ConfigError(
             f"this is no usable OpenEXR picture: {reason}", place=str(path), mend="replace or remove the file"
         ) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from task2sim import (
     FURTHER_PARAMETERS,
@@ -42,6 +42,25 @@ FurtherParameter: TypeAlias = Literal[
 ]
 
 
+def _all_or_some(value: Any) -> Any:
+    """Say what is wrong with what is neither `all` nor a list of names."""
+    names = FURTHER_PARAMETERS.names
+    if value == "all":
+        return value
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"write a list of names, such as [{names[0]}], or all")
+    for number, name in enumerate(value):
+        if name not in names:
+            near = get_close_matches(str(name), names, 1)
+            raise ValueError(
+                f"there is no further parameter {name!r}; "
+                + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}")
+            )
+        if name in value[:number]:
+            raise ValueError(f"{name!r} stands there twice")
+    return value
+
+
 class Studio(SceneSimulator):
     """Renders one scene an image, with masks, depth and the scene graph; all eight parameters are honoured."""
 
@@ -70,6 +89,7 @@ class Studio(SceneSimulator):
         ] = None
         further_parameters: Annotated[
             tuple[FurtherParameter, ...] | Literal["all"],
+            BeforeValidator(_all_or_some),
             Field(description="Parameters that a policy may choose beyond Task2Sim's eight; `all` takes all."),
         ] = ()
         device: Annotated[

@@ -128,4 +128,5 @@ def reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing"
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    # What names an object in memory says nothing to a person.
+    return lines[0] if lines and " at 0x" not in lines[0] else type(error).__name__

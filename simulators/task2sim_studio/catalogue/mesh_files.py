@@ -87,9 +87,11 @@ def read_bodies(file: MeshFile, data: bytes, beside: FileReader) -> list[Body]:
     except ConfigError:
         raise
     except Exception as error:  # readers of formats raise whatever they like
-        raise ConfigError(f"can't read this mesh ({reason(error)})", place=file.place) from error
+        raise ConfigError(
+            f"can't read this mesh ({reason(error)})", place=file.place, mend="export it anew, or remove it"
+        ) from error
     if not bodies:
-        raise ConfigError("this mesh has no triangles", place=file.place)
+        raise ConfigError("this mesh has no triangles", place=file.place, mend="export it anew, or remove it")
     for body in bodies:
         if body.triangles.min() < 0 or body.triangles.max() >= len(body.vertices):
             raise ConfigError("a triangle of this mesh names a vertex that is not there", place=file.place)

@@ -46,8 +46,11 @@ def shape_of(bodies: Sequence[Body], file: MeshFile) -> Shape:
         ConfigError: the mesh has no size, or can't be simplified.
     """
     shape = _clean(_normalised(_upright(_joined(bodies), file), file))
-    if not len(shape.triangles):
-        raise ConfigError("this mesh has no triangle of any size", place=file.place)
+    a, b, c = (shape.vertices[shape.triangles[:, corner]] for corner in range(3))
+    if not (np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12).any():
+        raise ConfigError(
+            "this mesh has no triangle of any size", place=file.place, mend="export it anew, or remove it"
+        )
     if len(shape.triangles) > MOST_TRIANGLES:
         shape = _clean(_normalised(_simplified(shape), file))
         if len(shape.triangles) > MOST_TRIANGLES:
@@ -74,9 +77,12 @@ def _joined(bodies: Sequence[Body]) -> Shape:
 
 def _normalised(shape: Shape, file: MeshFile) -> Shape:
     vertices = shape.vertices - (shape.vertices.min(axis=0) + shape.vertices.max(axis=0)) / 2
+    reach = float(np.abs(vertices).max())
+    if not 0.0 < reach < 1e30:
+        what = "no size" if reach == 0.0 else "coordinates beyond all measure"
+        raise ConfigError(f"this mesh has {what}", place=file.place, mend="export it anew")
+    vertices = vertices / reach
     radius = np.sqrt((vertices**2).sum(axis=1).max())
-    if not (radius > 0 and np.isfinite(radius)):
-        raise ConfigError("this mesh has no size", place=file.place)
     return attrs.evolve(shape, vertices=vertices / (2 * radius))
 
 
