@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +125,9 @@ class Results:
         """Leave a single file that can be read where nothing can be written; using the results opens it again."""
         if self._connection is not None:
             if self._writable:
-                self._connection.execute("PRAGMA journal_mode=DELETE")
+                # While somebody else reads, the log stays beside the file; the last one to leave takes it away.
+                with contextlib.suppress(sqlite3.OperationalError):
+                    self._connection.execute("PRAGMA journal_mode=DELETE")
             self._connection.close()
             self._connection, self._writable = None, False
 

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,12 @@ def read_arrays(kind: str, key: str) -> dict[str, NDArray[Any]] | None:
 
 def write_arrays(kind: str, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Keep an entry."""
-    folder = cache_folder(kind)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # there may be no home
+        folder = cache_folder(kind)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".new", delete=False) as file:
             try:
-                np.savez(file, allow_pickle=False, **dict(arrays))
+                np.savez(file, **cast("dict[str, Any]", dict(arrays)))
                 file.close()
                 Path(file.name).replace(folder / f"{key}.npz")
             except BaseException:

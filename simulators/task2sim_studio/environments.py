@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -171,28 +171,44 @@ class ProceduralEnvironments:
 
 
 def _painted(name: str, size: int) -> Environment:
-    """Paint surroundings, or take them from the cache: painting takes a tenth of a second and more.
+    """Paint surroundings, or take them from the cache: painting takes a tenth of a second and more."""
+
+    def radiance() -> NDArray[np.float32]:
+        if name in SKIES:
+            return _exposed(paint(name, directions(size), texel_angle(size)), SKIES[name].mean)
+        return paint_daylight(name, directions(size), texel_angle(size))
+
+    return _cached(name, size, radiance)
+
+
+def _cached(what: str, size: int, radiance: Callable[[], NDArray[np.float32]]) -> Environment:
+    """Take an environment from the cache, or make it of what `radiance` gives and keep it.
 
     Half precision is enough for light, and halves the files; what is fresh is rounded as what is cached.
     """
-    key = hashlib.sha256(f"{_painted_by()} {name} {size}".encode()).hexdigest()
+    key = hashlib.sha256(f"{_made_by()} {what} {size}".encode()).hexdigest()
     arrays = read_arrays("surroundings", key)
-    if arrays is None or set(arrays) != {"texels", "harmonics"}:
-        if name in SKIES:
-            radiance = _exposed(paint(name, directions(size), texel_angle(size)), SKIES[name].mean)
-        else:
-            radiance = paint_daylight(name, directions(size), texel_angle(size))
-        made = prefilter(radiance)
+    if arrays is None or not {"texels", "harmonics"} <= set(arrays):
+        made = prefilter(radiance())
         arrays = {"texels": made.texels.astype(np.float16), "harmonics": made.harmonics}
         write_arrays("surroundings", key, arrays)
     return Environment(arrays["texels"].astype(np.float32), arrays["harmonics"])
 
 
 @cache
-def _painted_by() -> str:
-    """A hash of the code that paints, and of the library that it paints with."""
+def _made_by() -> str:
+    """A hash of the code that paints and reads, and of the library that it computes with."""
     digest = hashlib.sha256(np.__version__.encode())
-    for module in ("atmosphere", "daylight", "environments", "grounds", "relief", "skies"):
+    for module in (
+        "atmosphere",
+        "daylight",
+        "environments",
+        "grounds",
+        "openexr_file",
+        "radiance_hdr",
+        "relief",
+        "skies",
+    ):
         digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     return digest.hexdigest()
 
@@ -212,7 +228,12 @@ class FolderEnvironments:
         self.skies: Mapping[str, tuple[Sky, ...]] = {}
         if not folder.is_dir():
             raise ConfigError("there is no such folder of environments", place=str(folder))
-        files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in READERS]
+        # Hidden files, such as other systems leave, don't count; nor do they in the fingerprint.
+        files = [
+            file
+            for file in sorted(folder.iterdir())
+            if file.suffix.lower() in READERS and not file.name.startswith(".")
+        ]
         if not files:
             raise ConfigError(
                 "the folder of environments has no .hdr or .exr file", place=str(folder), mend="put panoramas there"
@@ -230,6 +251,13 @@ class FolderEnvironments:
             ConfigError: the file can't be read, is no such picture, or not twice as wide as high.
         """
         path = self._files[name]
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"can't read the panorama: {error.strerror or error}", place=str(path)) from error
+        return _cached(hashlib.sha256(content).hexdigest(), size, lambda: self._radiance(path, size))
+
+    def _radiance(self, path: Path, size: int) -> NDArray[np.float32]:
         panorama = READERS[path.suffix.lower()](path)
         height, width = panorama.shape[:2]
         if not 1.9 * height <= width <= 2.1 * height:
@@ -239,7 +267,7 @@ class FolderEnvironments:
                 mend="use one that is twice as wide as high",
             )
         radiance = _exposed(_looked_up(panorama, directions(size)), _PANORAMA_MEAN)
-        return prefilter(np.minimum(radiance, _PANORAMA_LIMIT))
+        return np.minimum(radiance, _PANORAMA_LIMIT)
 
 
 def _exposed(radiance: NDArray[np.float32], mean: float) -> NDArray[np.float32]:

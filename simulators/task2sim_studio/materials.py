@@ -254,7 +254,8 @@ def surfaces(
     base = np.where(_METALS[kinds][:, None], METALS[(u[:, 0] * len(METALS)).astype(np.int64)], base)
     base = np.where(np.isnan(colours), base, colours)
     # A drawn second colour is light or dark, against the first, so that patterns stand out.
-    light = base @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    # Not a matrix product, whose last bits depend on how many rows there are.
+    light = (base * np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)).sum(axis=1)
     second_value = np.where(light > 0.3, 0.12 + 0.4 * u[:, 5], 0.72 + 0.25 * u[:, 5])
     second = linear_from_hsv(u[:, 3], 0.75 * u[:, 4], second_value)
     second = np.where(np.isnan(_SECOND[kinds]), second, base * _SECOND[kinds])

@@ -89,7 +89,9 @@ def stand(scenes: Sequence[Scene], meshes: Sequence[Placed]) -> tuple[NDArray[np
             turns = _matrices(np.array([item.rotation for item in scene.objects]))
             for k, item in enumerate(scene.objects):
                 vertices = meshes[first + k].vertex_positions
-                lowest = item.size * float((vertices @ turns[k, 2]).min()) if len(vertices) else 0.0
+                lowest = (
+                    item.size * float(np.einsum("ij,j->i", vertices, turns[k, 2]).min()) if len(vertices) else 0.0
+                )
                 if k == 0:
                     floors[number] = positions[first, 2] + lowest
                 positions[first + k, 2] = floors[number] - lowest

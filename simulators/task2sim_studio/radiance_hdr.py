@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from task2sim import ConfigError
 
-_LARGEST = 32768
+_MOST_PIXELS = 2**27
 
 
 def read_radiance(path: Path) -> NDArray[np.float32]:
@@ -54,7 +54,7 @@ def _parse(data: bytes) -> NDArray[np.float32]:
     if size is None:
         raise ValueError("its size line is not '-Y height +X width'")
     height, width = int(size[1]), int(size[2])
-    if not (0 < height <= _LARGEST and 0 < width <= _LARGEST):
+    if not (height > 0 and width > 0 and height * width <= _MOST_PIXELS):
         raise ValueError(f"a size of {width} x {height} pixels is out of range")
     body = data[line_end + 1 :]
     pixels = _encoded(body, height, width) if _is_encoded(body, width) else _flat(body, height, width)

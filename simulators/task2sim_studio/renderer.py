@@ -167,7 +167,8 @@ class Renderer:
         for scene in scenes:
             if len(scene.objects) > MOST_OBJECTS:
                 raise ConfigError(f"a scene has {len(scene.objects)} objects", mend=f"use at most {MOST_OBJECTS}")
-        meshes = self._meshes.placed([(item.category, item.instance) for scene in scenes for item in scene.objects])
+        keys = [(item.category, item.instance) for scene in scenes for item in scene.objects]
+        meshes = self._meshes.placed(keys, divisible=count > 1)
         meshes += [self._meshes.floor() for scene in scenes if scene.floor is not None]
         environments = self._environments.numbers([scene.background.name for scene in scenes])
 

@@ -62,7 +62,7 @@ def _all_or_some(value: Any) -> Any:
 
 
 class Studio(SceneSimulator):
-    """Renders one scene an image, with masks, depth and the scene graph; all eight parameters are honoured."""
+    """Renders scenes, with masks, depth, normals and the scene graph; honours all parameters that the core knows."""
 
     class Config(ComponentConfig):
         """What to render with."""
@@ -94,7 +94,7 @@ class Studio(SceneSimulator):
         ] = ()
         device: Annotated[
             Literal["auto", "cpu", "cuda"],
-            Field(description="Where to render; CPU and CUDA may differ in the last bits of a pixel."),
+            Field(description="Where to render; CPU and CUDA may differ a little."),
         ] = "auto"
 
     def __init__(self, config: Config) -> None:

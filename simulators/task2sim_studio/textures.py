@@ -42,8 +42,9 @@ def texel_at(
     """Interpolate one level of a picture that repeats; u and v in texels, within the picture."""
     x = u - 0.5
     y = v - 0.5
-    left = wp.int32(wp.floor(x))
-    top = wp.int32(wp.floor(y))
+    # Clamped, since coordinates that are no numbers must not be read at either.
+    left = wp.clamp(wp.int32(wp.floor(x)), -1, width - 1)
+    top = wp.clamp(wp.int32(wp.floor(y)), -1, height - 1)
     fx = x - wp.floor(x)
     fy = y - wp.floor(y)
     # u and v lie within the picture, so that at most one texel on each side lies across its edge.

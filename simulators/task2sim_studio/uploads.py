@@ -21,7 +21,9 @@ from task2sim_studio.reflectance import reflectance_table
 from task2sim_studio.textures import levels
 
 _MESH_BUDGET = 6_000_000
-"""Triangles that may lie on the device before all meshes are dropped and uploaded anew as needed: about 0.5 GB."""
+"""Triangles that may lie on the device before all meshes are dropped and uploaded anew as needed: about 0.5 GB.
+
+A batch may need more; one that needs twice as much is cut in halves."""
 
 _TEXEL_BUDGET = 64_000_000
 """Texels likewise: 256 MB."""
@@ -69,8 +71,12 @@ class Meshes:
         self._images.append(np.zeros((1, 4), dtype=np.int32))
         self._texels.append(np.zeros((1, 4), dtype=np.uint8))
 
-    def placed(self, keys: Sequence[tuple[str, int]]) -> list[Placed]:
-        """Upload what is missing; all of `keys` lie on the device afterwards."""
+    def placed(self, keys: Sequence[tuple[str, int]], divisible: bool = False) -> list[Placed]:
+        """Upload what is missing; all of `keys` lie on the device afterwards.
+
+        Raises:
+            MemoryError: they are twice what the device should hold at once, and the batch is `divisible`.
+        """
         if self._stores[3].length > _MESH_BUDGET or self._texels.length > _TEXEL_BUDGET:
             self.clear()
         for key in keys:
@@ -78,6 +84,9 @@ class Meshes:
                 mesh = self._load(*key)
                 _check(mesh, f"{key[0]}/{key[1]}")
                 self._placed[key] = self._upload(mesh)
+                full = self._stores[3].length > 2 * _MESH_BUDGET or self._texels.length > 2 * _TEXEL_BUDGET
+                if full and divisible:
+                    raise MemoryError  # the renderer tries again with fewer pictures
         return [self._placed[key] for key in keys]
 
     def floor(self) -> Placed:
@@ -97,6 +106,9 @@ class Meshes:
 
     def _upload(self, mesh: Mesh) -> Placed:
         arrays = (mesh.vertices, mesh.normals, mesh.uvs, mesh.triangles, mesh.part_of_triangle)
+        # Parts often share a picture: it is uploaded, and averaged, once.
+        numbers: dict[tuple[int, bool], int] = {}
+        tints: dict[int, NDArray[np.float32]] = {}
         starts = [store.append(values) for store, values in zip(self._stores, arrays, strict=True)]
         return Placed(
             vertices=len(mesh.vertices),
@@ -114,14 +126,19 @@ class Meshes:
                 [[np.nan if x is None else x for x in (p.roughness, p.metalness, p.opacity)] for p in mesh.parts],
                 dtype=np.float32,
             ),
-            images=np.array([self._pictures(part.textures) for part in mesh.parts], dtype=np.int32),
-            tints=np.array([_tint(part.textures) for part in mesh.parts], dtype=np.float32),
+            images=np.array([self._pictures(part.textures, numbers) for part in mesh.parts], dtype=np.int32),
+            tints=np.array([_tint(part.textures, tints) for part in mesh.parts], dtype=np.float32),
         )
 
-    def _pictures(self, textures: Textures | None) -> list[int]:
-        """Upload a part's pictures and return their numbers, -1 for each that it lacks."""
-        pictures = {name: None if textures is None else getattr(textures, name) for name in IMAGES}
-        return [-1 if picture is None else self._picture(picture, IMAGES[name]) for name, picture in pictures.items()]
+    def _pictures(self, textures: Textures | None, numbers: dict[tuple[int, bool], int]) -> list[int]:
+        """Upload a part's pictures that are not in `numbers` yet, and return their numbers, -1 for what it lacks."""
+        out = []
+        for name, colour in IMAGES.items():
+            picture = None if textures is None else getattr(textures, name)
+            if picture is not None and (id(picture), colour) not in numbers:
+                numbers[id(picture), colour] = self._picture(picture, colour)
+            out.append(-1 if picture is None else numbers[id(picture), colour])
+        return out
 
     def _picture(self, picture: NDArray[np.uint8], colour: bool) -> int:
         height, width, channels = picture.shape
@@ -132,11 +149,14 @@ class Meshes:
         return self._images.append(np.array([[first, width, height, len(made)]], dtype=np.int32))
 
 
-def _tint(textures: Textures | None) -> NDArray[np.float32]:
-    """The mean colour of a part's picture, linear; white without one."""
+def _tint(textures: Textures | None, tints: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The mean colour of a part's picture, linear, kept in `tints`; white without one."""
     if textures is None or textures.albedo is None:
         return np.ones(3, dtype=np.float32)
-    return np.asarray(((textures.albedo / np.float32(255.0)) ** 2.2).mean(axis=(0, 1)), dtype=np.float32)
+    if id(textures.albedo) not in tints:
+        mean = ((textures.albedo / np.float32(255.0)) ** 2.2).mean(axis=(0, 1))
+        tints[id(textures.albedo)] = np.asarray(mean, dtype=np.float32)
+    return tints[id(textures.albedo)]
 
 
 def _bulk(mesh: Mesh) -> float:

@@ -319,3 +319,18 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 def test_cells() -> None:
     assert Cell.of([0.5, 0.7]).percent() == "60.0 ± 14.1"
     assert Cell.of([0.5]).percent() == "50.0"
+
+
+def test_results_close_while_somebody_reads_them(tmp_path: Path) -> None:
+    import sqlite3
+
+    from task2sim.results import Results
+
+    results = Results(tmp_path / "results.sqlite")
+    results.put("facts", [{"name": "study", "value": "one"}])
+    reader = sqlite3.connect(tmp_path / "results.sqlite")
+    rows = reader.execute("SELECT value FROM facts")
+    results.close()
+    assert rows.fetchone() == ("one",)
+    reader.close()
+    assert Results(tmp_path / "results.sqlite").fact("study") == "one"

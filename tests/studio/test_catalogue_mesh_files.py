@@ -447,3 +447,23 @@ def test_files_that_are_too_big_are_not_read(folder):
         ConfigError, match=r"m.obj: this file is too big to be read: 3.0 GB; make it smaller than 1 GB"
     ):
         FolderCatalogue(folder).mesh("a", 0)
+
+
+def test_enormous_texture_coordinates_are_read_and_drawn(tmp_path):
+    from PIL import Image
+
+    from task2sim_studio.catalogue import open_catalogue
+    from task2sim_studio.simulator import Studio
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.mtl").write_text("newmtl m\nmap_Kd m.png\n")
+        Image.new("RGB", (4, 4), (200, 30, 30)).save(tmp_path / name / "m.png")
+        (tmp_path / name / "m.obj").write_text(
+            "mtllib m.mtl\nusemtl m\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 1e39 0\nvt 0 1e300\nvt nan 1\nf 1/1 2/2 3/3\n"
+        )
+    mesh = open_catalogue(tmp_path).mesh("a", 0)
+    assert np.isfinite(mesh.uvs).all()
+    with Studio(Studio.Config(resolution=16, meshes=tmp_path, device="cpu")) as studio:
+        (batch,) = studio.render(studio.parameter_space.default(), range(2), 0)
+    assert (batch.instance_mask == 1).any()

@@ -376,3 +376,34 @@ def test_meshes_are_dropped_and_uploaded_again_when_there_are_too_many(monkeypat
     assert len(made._meshes.geometry().triangles) < 3 * len(MESHES["ball"].triangles)
     made.close()
     made.close()
+
+
+def test_a_batch_with_too_many_triangles_is_cut_and_gives_the_same_pictures(renderer, monkeypatch):
+    from task2sim_studio import uploads
+
+    scenes = [scene(SceneObject("ball", instance), background="white", index=instance) for instance in range(5)]
+    whole = renderer.render(scenes)
+    renderer.close()
+    monkeypatch.setattr(uploads, "_MESH_BUDGET", len(MESHES["ball"].triangles))
+    calls, draw = [], type(renderer).draw
+    monkeypatch.setattr(
+        type(renderer), "draw", lambda self, scenes: (calls.append(len(scenes)), draw(self, scenes))[1]
+    )
+    cut = renderer.render(scenes)
+    assert len(calls) > 1
+    assert np.array_equal(cut.rgb, whole.rgb)
+    assert np.array_equal(cut.depth, whole.depth)
+
+
+def test_a_picture_on_several_parts_is_uploaded_once(renderer):
+    from task2sim_studio.mesh import Textures
+    from task2sim_studio.uploads import Meshes
+
+    shared = np.full((8, 8, 3), 200, dtype=np.uint8)
+    parts = [attrs.evolve(WHITE, textures=Textures(albedo=shared, normal=shared)) for _ in range(4)]
+    made = attrs.evolve(plate(), parts=parts)
+    meshes = Meshes(lambda *_: made, "cpu")
+    (placed,) = meshes.placed([("any", 0)])
+    assert len({tuple(numbers) for numbers in placed.images.tolist()}) == 1
+    # A colour and a direction are averaged differently: two pictures, of 64 + 16 + 4 + 1 texels each.
+    assert meshes._texels.length == 1 + 2 * 85

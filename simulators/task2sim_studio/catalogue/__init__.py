@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from task2sim import ConfigError
 from task2sim_studio.catalogue.folder import FolderCatalogue
 from task2sim_studio.catalogue.procedural import ProceduralCatalogue
 from task2sim_studio.catalogue.sweet_home import SUFFIX, SweetHomeCatalogue
@@ -17,6 +18,12 @@ def open_catalogue(path: Path) -> FolderCatalogue | SweetHomeCatalogue:
     Raises:
         ConfigError: there is nothing of the kind.
     """
+    if path.is_file() and path.suffix.lower() != SUFFIX:
+        raise ConfigError(
+            "this is no furniture library (.sh3f)",
+            place=str(path),
+            mend="name a folder that has a folder of meshes for each class",
+        )
     if path.is_file():
         return SweetHomeCatalogue([path])
     libraries = [entry for entry in path.glob(f"*{SUFFIX}") if entry.is_file()] if path.is_dir() else []

@@ -75,7 +75,12 @@ class FolderCatalogue:
 
 
 def _meshes(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        # Hidden files, such as other systems leave, don't count; nor do they in the fingerprint.
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    )
     if not files:
         raise ConfigError("a class without a mesh", place=str(folder), mend="put .glb, .obj or .ply files there")
     return files

@@ -213,7 +213,12 @@ def _uvs(mesh: Any) -> Floats | None:
     uvs = getattr(mesh.visual, "uv", None)
     if uvs is None or np.shape(uvs) != (len(mesh.vertices), 2):
         return None
-    return np.asarray(np.nan_to_num(np.asarray(uvs, float), posinf=0.0, neginf=0.0))
+    return np.asarray(uvs, float)
+
+
+def _usable(uvs: Floats) -> Floats:
+    """Texture coordinates that single precision can hold, whatever was done to them."""
+    return np.asarray(np.clip(np.nan_to_num(uvs, posinf=0.0, neginf=0.0), -1e6, 1e6))
 
 
 def _vertex_colours(mesh: Any) -> Floats | None:
@@ -249,6 +254,6 @@ def _body(name: str, mesh: Any, copies: list[Floats], uvs: Floats | None, look: 
         triangles=np.concatenate(
             [np.empty((0, 3), np.int64), *(t + k * len(vertices) for k, t in enumerate(turned))]
         ),
-        uvs=None if uvs is None or look.textures is None else np.tile(uvs, (len(copies), 1)),
+        uvs=None if uvs is None or look.textures is None else np.tile(_usable(uvs), (len(copies), 1)),
         look=look,
     )

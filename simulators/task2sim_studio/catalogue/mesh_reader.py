@@ -12,7 +12,7 @@ from task2sim_studio.catalogue.mesh_files import MeshFile, read_bodies
 from task2sim_studio.forms import normals
 from task2sim_studio.mesh import Mesh, Part
 
-VERSION = 1
+VERSION = 2
 """Counted up when the same file makes another mesh than before."""
 
 WORTH_CACHING = 0.05
