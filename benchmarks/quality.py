@@ -526,7 +526,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps({"mean": overall, "shots": results}, indent=2) + "\n")
     if arguments.sheet:
-        sheet(rows, results).save(arguments.sheet, optimize=True)
+        sheet(rows, results).save(arguments.sheet, optimize=True, quality=85)
 
 
 if __name__ == "__main__":

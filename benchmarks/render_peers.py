@@ -21,6 +21,7 @@ import os
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,7 +191,7 @@ class TestScene:
         return out
 
 
-class Engine:
+class Engine(ABC):
     """A renderer of the scene at one resolution.
 
     Attributes:
@@ -207,17 +208,25 @@ class Engine:
         self.scene = scene
         self.resolution = resolution
 
-    def draw(self, frame: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """RGB, mask and depth of one frame."""
-        raise NotImplementedError
-
+    @abstractmethod
     def render(self, frames: Sequence[int]) -> Frames:
         """RGB, masks and depth of some frames; depth is infinite or 0 where there is no object."""
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Give back what it holds, before it is made anew at another resolution."""
+
+
+class OneByOne(Engine):
+    """A renderer that draws frame after frame."""
+
+    @abstractmethod
+    def draw(self, frame: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """RGB, mask and depth of one frame."""
+
+    def render(self, frames: Sequence[int]) -> Frames:
+        """See `Engine.render`."""
         rgb, mask, depth = zip(*(self.draw(frame) for frame in frames), strict=True)
         return np.stack(rgb), np.stack(mask), np.stack(depth)
-
-    def close(self) -> None:
-        """Give back what it holds, before it is made anew at another resolution."""
 
 
 class Studio(Engine):
@@ -270,7 +279,7 @@ class Studio(Engine):
         self.renderer.close()
 
 
-class Pyrender(Engine):
+class Pyrender(OneByOne):
     """Pyrender on Mesa's software OpenGL."""
 
     install = "pyrender"
@@ -330,7 +339,7 @@ class PyrenderSmallShadow(Pyrender):
     shadow_side = 256
 
 
-class MuJoCo(Engine):
+class MuJoCo(OneByOne):
     """MuJoCo's renderer on Mesa's software OpenGL."""
 
     install = "mujoco"
@@ -416,7 +425,7 @@ class MuJoCoSmallShadow(MuJoCo):
     shadow_side = 256
 
 
-class PyBullet(Engine):
+class PyBullet(OneByOne):
     """PyBullet's TinyRenderer."""
 
     install = "pybullet"
@@ -463,7 +472,7 @@ class PyBullet(Engine):
         self._pybullet.disconnect()
 
 
-class Mitsuba(Engine):
+class Mitsuba(OneByOne):
     """Mitsuba 3, a path tracer, with 4 samples a pixel."""
 
     install = "mitsuba"
