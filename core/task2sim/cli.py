@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,7 +102,8 @@ def _keep_details(details: str) -> Path:
     return Path(file.name)
 
 
-def _open_store(root: Path | None) -> Any:
+def open_store(root: Path | None) -> Any:
+    """The store that ``--store`` names, or the default one."""
     from task2sim.store import Store, default_store
 
     return Store(root or default_store())
@@ -124,31 +123,14 @@ def run(
     from rich.console import Console
 
     from task2sim.config import load_study
-    from task2sim.console import ConsoleObserver, print_table
-    from task2sim.study import run_study
+    from task2sim.console import print_table, run_in_terminal
 
     console = Console()
-    file = load_study(study, overrides or ())
-    with _interruptible(), ConsoleObserver(console) as observer:
-        finished = run_study(file, runs, _open_store(store), [("console", observer)], _warn)
+    finished = run_in_terminal(load_study(study, overrides or ()), runs, open_store(store), console)
     print_table(console, finished)
     console.print(f"run folder: {finished.folder}", highlight=False, soft_wrap=True)
     if (report := finished.folder / "report.html").exists():
         console.print(f"report:     {report}", highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C inside the block ends the command with a line and the shell's customary code."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        raise typer.Exit(130) from None
-
-
-def _warn(line: str, details: str) -> None:
-    sys.stderr.write(f"warning: {line}\n")
 
 
 @app.command()
@@ -161,14 +143,19 @@ def validate(study: StudyArgument, overrides: SetOption = None) -> None:
     from task2sim.study import check_study
 
     file = load_study(study, overrides or ())
-    tasks, space, categories = check_study(file)
-    for name, task in tasks.items():
+    checked = check_study(file)
+    for name, task in checked.tasks.items():
         role = "seen" if name in file.study.tasks.seen else "unseen"
         typer.echo(
             f"{role:<7} {name}: {len(task.classes)} classes, {len(task.train)} train, {len(task.val)} validation and "
             f"{len(task.test)} test images"
         )
-    typer.echo(f"{file.study.simulator.name}: {len(categories)} categories; parameters: {', '.join(space.names)}")
+    parameters = f"parameters: {', '.join(checked.space.names)}"
+    if file.study.rewards is not None:
+        seen, unseen = len(file.study.tasks.seen), len(file.study.tasks.unseen)
+        typer.echo(f"{seen} seen and {unseen} unseen tasks; {checked.space.size} settings; {parameters}")
+    else:
+        typer.echo(f"{file.study.simulator.name}: {len(checked.categories)} categories; {parameters}")
     typer.echo(f"{file.source} is fine")
 
 
@@ -256,14 +243,14 @@ def generate(
     from rich.console import Console
 
     from task2sim.config import load_study
-    from task2sim.console import ConsoleObserver
+    from task2sim.console import ConsoleObserver, interruptible
     from task2sim.generate import generate_dataset, parse_exporter
     from task2sim.progress import progress_listener
 
     file = load_study(study, overrides or ())
     chosen = parse_exporter(exporter)
-    with _interruptible(), ConsoleObserver(Console()) as observer, progress_listener(observer.show):
-        dataset = generate_dataset(file, setting, images, seed, chosen, out, _open_store(store))
+    with interruptible(), ConsoleObserver(Console()) as observer, progress_listener(observer.show):
+        dataset = generate_dataset(file, setting, images, seed, chosen, out, open_store(store))
     typer.echo(f"{len(dataset)} images of {len(dataset.categories)} categories ({dataset.setting.label}) in {out}")
 
 
@@ -279,22 +266,22 @@ def embed(
 
     Example: task2sim embed quickstart --out embeddings.npz
     """
+    import zipfile
+
     import numpy as np
     from rich.console import Console
     from rich.table import Table
 
     from task2sim.config import load_study
-    from task2sim.console import ConsoleObserver
+    from task2sim.console import run_in_terminal
     from task2sim.store import writing
-    from task2sim.study import run_study
 
     console = Console()
     file = load_study(study, overrides or ())
     if out is not None and out.suffix != ".npz":
         raise Task2SimError("vectors are written as .npz", place=str(out), mend="name a file that ends in .npz")
-    with _interruptible(), ConsoleObserver(console) as observer:
-        embedded = run_study(file, runs, _open_store(store), [("console", observer)], _warn, until="embed")
-    names = list(file.study.tasks.seen + file.study.tasks.unseen)
+    embedded = run_in_terminal(file, runs, open_store(store), console, until="embed")
+    names = file.study.tasks.names
     rows = embedded.results.query("SELECT first, second, distance FROM distances")
     distances = {(row["first"], row["second"]): row["distance"] for row in rows}
     table = Table("", *names, title="distances between tasks")
@@ -302,9 +289,11 @@ def embed(
         table.add_row(first, *(f"{distances[first, second]:.3f}" for second in names))
     console.print(table)
     if out is not None:
-        vectors: dict[str, Any] = dict(embedded.embeddings())
-        with writing(out):
-            np.savez(out, **vectors)
+        # Not numpy.savez: it takes names as keywords, and a task may be called "file".
+        with writing(out), zipfile.ZipFile(out, "w") as archive:
+            for name, vector in embedded.embeddings().items():
+                with archive.open(f"{name}.npy", "w") as entry:
+                    np.lib.format.write_array(entry, vector, allow_pickle=False)
         console.print(f"vectors: {out}", highlight=False, soft_wrap=True)
 
 
@@ -323,13 +312,16 @@ def predict(
     """
     from task2sim.predict import predict_setting
 
-    prediction = predict_setting(run_folder, photos, _open_store(store))
+    prediction = predict_setting(run_folder, photos, open_store(store))
     if as_json:
         typer.echo(json.dumps(prediction, indent=1))
         return
     for name, value in prediction["setting"].items():
         row = prediction["probabilities"].get(name)
         sure = f"   (probability {row[str(value)]:.2f})" if row else ""
+        if not row and (expected := prediction["expected"].get(name)):
+            others = [score for choice, score in expected.items() if choice != str(value)]
+            sure = f"   (expected gain {100 * (expected[str(value)] - max(others)):+.1f} points)"
         typer.echo(f"{name:<18} {value}{sure}")
     nearest = ", ".join(f"{name} ({distance:.3f})" for name, distance in prediction["nearest"].items())
     typer.echo(f"nearest tasks of the run: {nearest}")

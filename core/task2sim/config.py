@@ -82,13 +82,30 @@ def load_study(name: str, overrides: Sequence[str] = ()) -> StudyFile:
     data, places = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError("a study file is a mapping of keys to values", place=str(path), mend="see docs/studies.md")
+    return parse_study(data, places, str(path), overrides)
+
+
+def parse_study(
+    data: dict[str, Any], places: dict[Location, str], source: str, overrides: Sequence[str] = ()
+) -> StudyFile:
+    """Validate a study's data, as `read_yaml` gives them.
+
+    Args:
+        data: The study; overrides are written into it.
+        places: Where each location stands.
+        source: What mistakes without a place are put down to.
+        overrides: As for `load_study`.
+
+    Raises:
+        ConfigError: something is wrong; all mistakes are listed.
+    """
     for override in overrides:
         apply_override(data, places, override)
     try:
         study = StudyConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(describe_errors(error, places, str(path))) from None
-    return StudyFile(study, str(path), places)
+        raise ConfigError(describe_errors(error, places, source)) from None
+    return StudyFile(study, source, places)
 
 
 def read_yaml(path: Path) -> tuple[Any, dict[Location, str]]:

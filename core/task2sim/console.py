@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -18,8 +23,10 @@ from task2sim.summary import final_table
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from task2sim.config import StudyFile
     from task2sim.interfaces import TaskEmbedding
     from task2sim.run import Run
+    from task2sim.store import Store
     from task2sim.trial import Trial
 
 
@@ -77,11 +84,16 @@ class ConsoleObserver:
     def task2sim_study_start(self, run: Run) -> None:
         """Say what is about to happen."""
         study = run.study
-        self.console.print(
-            f"[bold]{study.name}[/]: {len(study.tasks.seen)} seen and {len(study.tasks.unseen)} unseen tasks, "
-            f"{study.pretrainings} pre-trainings on {study.images} images each",
-            highlight=False,
-        )
+        counts = {role: len(getattr(study.tasks, role)) for role in ("seen", "unseen")}
+        tasks = " and ".join(f"{count} {role}" for role, count in counts.items() if count)
+        if study.rewards is not None:
+            work = f"{study.pretrainings} settings looked up in a {study.rewards.name}"
+        elif study.pretrainings:
+            work = f"{study.pretrainings} pre-trainings on {study.images} images each"
+        else:
+            work = f"nothing to search, pre-trainings on {study.images} images each"
+        plural = "s" * (sum(counts.values()) > 1)
+        self.console.print(f"[bold]{study.name}[/]: {tasks} task{plural}, {work}", highlight=False)
 
     @hookimpl
     def task2sim_task_embedded(self, embedding: TaskEmbedding) -> None:
@@ -90,12 +102,37 @@ class ConsoleObserver:
         self.console.print(f"embedded  {escape(embedding.task)} ({len(embedding.vector)} numbers)", highlight=False)
 
     @hookimpl
-    def task2sim_trial_end(self, trial: Trial) -> None:
-        """Say what a trial scored."""
+    def task2sim_trial_end(self, run: Run, trial: Trial) -> None:
+        """Say what a trial scored; a table's numbers can be read there."""
+        if run.study.rewards is not None:
+            return
         label = "untrained" if trial.setting is None else trial.setting.label
         self._remove(label)
         scores = "  ".join(f"{escape(task)} {100 * score.value:.1f}" for task, score in trial.scores.items())
         self.console.print(f"{trial.phase:<10} {scores}  [dim]{escape(label)}[/]", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C inside the block ends the command with a line and the shell's customary code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command goes on from here\n")
+        raise typer.Exit(130) from None
+
+
+def run_in_terminal(
+    file: StudyFile, runs: Path, store: Store, console: Console, until: Literal["embed", "end"] = "end"
+) -> Run:
+    """Run a study and show how it goes; see `task2sim.study.run_study`."""
+    from task2sim.study import run_study
+
+    def warn(line: str, details: str) -> None:
+        sys.stderr.write(f"warning: {line}\n")
+
+    with interruptible(), ConsoleObserver(console) as observer:
+        return run_study(file, runs, store, [("console", observer)], warn, until)
 
 
 def print_table(console: Console, run: Run) -> None:
@@ -104,6 +141,8 @@ def print_table(console: Console, run: Run) -> None:
     metric = run.results.query("SELECT metric FROM scores LIMIT 1")[0]["metric"]
     methods = final_table(run.results)
     title = f"{metric} on test images (%), mean ± deviation over pre-trainings"
+    if run.study.rewards is not None:
+        title = f"{metric} (%), as the {run.study.rewards.name} has it"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("task", no_wrap=True)
     for method in methods:

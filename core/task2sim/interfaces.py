@@ -113,6 +113,12 @@ class TaskEmbedding:
     method: Mapping[str, Any] = attrs.field(factory=dict)
 
 
+def cosine_distance(first: TaskEmbedding, second: TaskEmbedding) -> float:
+    """One minus the cosine of the angle between two embeddings, in [0, 2]; 1 if either is zero."""
+    norms = float(np.linalg.norm(first.vector)) * float(np.linalg.norm(second.vector))
+    return 1.0 - float(np.dot(first.vector, second.vector)) / norms if norms else 1.0
+
+
 class TaskEmbedder(Component, ABC):
     """Turns tasks into vectors that a policy can compare."""
 
@@ -120,7 +126,8 @@ class TaskEmbedder(Component, ABC):
     def needs_probe(self) -> bool:
         """Whether `embed` wants a probe network from the study.
 
-        If so, the study pre-trains a backbone on images with everything varied and hands it over.
+        If so, the study pre-trains a backbone on images with everything varied and hands it over, or the one of the
+        run it continues.
         """
         return False
 
@@ -142,8 +149,7 @@ class TaskEmbedder(Component, ABC):
 
     def distance(self, first: TaskEmbedding, second: TaskEmbedding) -> float:
         """How far apart two tasks are, >= 0; the cosine distance, in [0, 2], unless overridden."""
-        norms = float(np.linalg.norm(first.vector)) * float(np.linalg.norm(second.vector))
-        return 1.0 - float(np.dot(first.vector, second.vector)) / norms if norms else 1.0
+        return cosine_distance(first, second)
 
 
 # --- policies ---
@@ -172,10 +178,13 @@ class Prediction:
         setting: The setting it would use.
         probabilities: For each parameter the policy is unsure about, the probability of each of its values, in
             the order of the parameter's `values`; empty if the policy has none to give.
+        expected: For each parameter that lists its values, the score the policy expects with each of them, the other
+            parameters being as in `setting`, in the unit of the scores it observed; empty if it models no scores.
     """
 
     setting: ParameterSetting
     probabilities: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict)
+    expected: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False)
@@ -195,7 +204,8 @@ class ParameterPolicy(Component, ABC):
     """Chooses parameter settings for tasks, and learns from the scores.
 
     A study calls `start` once, then `propose` and `observe` in turns until its budget of distinct pre-trainings is
-    spent or `propose` returns nothing, then `predict` for each task, seen and unseen.
+    spent or `propose` returns nothing, then `predict` for each task, seen and unseen. A study that continues an
+    earlier one calls `load_state` instead of `start`; its tasks may be more.
     """
 
     @abstractmethod
@@ -212,19 +222,28 @@ class ParameterPolicy(Component, ABC):
         """Choose settings to try next.
 
         Each is scored on every task, since one pre-training serves all of them. A setting that was tried before
-        costs nothing: its scores are looked up.
+        costs nothing: its scores are looked up. After `load_state` the policy first proposes again those it knows but
+        lacks scores of, because a task is new.
 
         Args:
-            tasks: Embeddings of the seen tasks by name; the same in every call.
+            tasks: Embeddings of the seen tasks by name; the same in every call of a study.
             n: How many settings that were not tried before the study can afford now, >= 1.
 
         Returns:
-            Settings, distinct, with at most `n` new ones among them; empty if the search is over.
+            Settings of the space, distinct, with at most `n` among them that this study did not try; empty if the
+            search is over.
+
+        Raises:
+            TaskError: the embeddings differ in length, or from those of a state that was loaded.
         """
 
     @abstractmethod
     def observe(self, scores: Sequence[TaskScore]) -> None:
-        """Learn from the scores of the settings that were just proposed, on every seen task."""
+        """Learn from the scores of the settings that were just proposed, on every seen task.
+
+        Raises:
+            TaskError: a score is not finite.
+        """
 
     @abstractmethod
     def predict(self, embedding: TaskEmbedding) -> Prediction:
@@ -232,15 +251,61 @@ class ParameterPolicy(Component, ABC):
 
     @abstractmethod
     def state(self) -> PolicyState:
-        """What must be saved so that `load_state` gives a policy with the same predictions."""
+        """What must be saved so that `load_state` gives a policy that predicts the same and can go on searching."""
 
     @abstractmethod
     def load_state(self, space: ParameterSpace, state: PolicyState) -> None:
-        """Take up a saved state, instead of `start`.
+        """Take up a saved state, instead of `start`: to predict, or to go on searching with the same tasks or more.
 
         Raises:
             ParameterError: the state belongs to another parameter space.
         """
+
+
+# --- scores that are known already ---
+
+
+class RewardTable(Component, ABC):
+    """Known scores, looked up instead of rendering, pre-training and scoring: a policy study in seconds.
+
+    It plays the part that tabular benchmarks play in architecture search (NAS-Bench-101: Ying et al., ICML 2019).
+    """
+
+    @property
+    @abstractmethod
+    def parameter_space(self) -> ParameterSpace:
+        """The parameters, and the settings there are scores of.
+
+        Raises:
+            TaskError: the table is missing or is not as it should be; so do the other methods.
+        """
+
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names of the tasks in the table."""
+
+    @abstractmethod
+    def embedding(self, name: str) -> TaskEmbedding:
+        """The embedding of a task.
+
+        Raises:
+            TaskError: there is none.
+        """
+
+    @abstractmethod
+    def score(self, name: str, setting: ParameterSetting, split: str) -> Score:
+        """A known score.
+
+        Args:
+            name: One of `names`.
+            setting: A setting of `parameter_space`.
+            split: ``"val"`` (the reward of a search) or ``"test"`` (the final comparison); a table that has one
+                score for both gives the same.
+        """
+
+    def distance(self, first: TaskEmbedding, second: TaskEmbedding) -> float:
+        """How far apart two tasks are, >= 0; the cosine distance, in [0, 2], unless overridden."""
+        return cosine_distance(first, second)
 
 
 # --- simulators ---

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
@@ -226,26 +226,42 @@ class ParameterSetting(Mapping[str, ParameterValue]):
 
 
 class ParameterSpace:
-    """An ordered set of parameters.
+    """An ordered set of parameters, and which of their combinations exist.
 
     Args:
         parameters: The parameters; their names must differ.
+        settings: The only settings there are, one or more: a reward table may hold 16 of 256. None: every
+            combination of values is a setting.
+
+    Attributes:
+        settings: The only settings there are, without repetition, in the order given; None if all combinations are.
 
     Raises:
-        ParameterError: a name occurs twice.
+        ParameterError: a name occurs twice, or there is no setting.
     """
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
+    def __init__(self, parameters: Iterable[Parameter], settings: Iterable[Mapping[str, Any]] | None = None) -> None:
         self.parameters = tuple(parameters)
         self.names = tuple(parameter.name for parameter in self.parameters)
         if len(set(self.names)) != len(self.names):
             raise ParameterError(f"parameter names must differ: {', '.join(self.names)}")
+        self.settings: tuple[ParameterSetting, ...] | None = None
+        self._members: frozenset[ParameterSetting] = frozenset()
+        if settings is not None:
+            self.settings = tuple(dict.fromkeys(self.setting(setting) for setting in settings))
+            self._members = frozenset(self.settings)
+            if not self.settings:
+                raise ParameterError("a parameter space needs one setting or more")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ParameterSpace) and self.parameters == other.parameters
+        return (
+            isinstance(other, ParameterSpace)
+            and self.parameters == other.parameters
+            and self.settings == other.settings
+        )
 
     def __hash__(self) -> int:
-        return hash(self.parameters)
+        return hash((self.parameters, self._members))
 
     def __repr__(self) -> str:
         return f"ParameterSpace({', '.join(self.names)})"
@@ -261,14 +277,16 @@ class ParameterSpace:
 
     @property
     def size(self) -> float:
-        """How many settings there are; infinite with an `Interval`."""
+        """How many settings there are; infinite with an `Interval`, unless they are listed."""
+        if self.settings is not None:
+            return len(self.settings)
         return math.prod(len(parameter.values) or math.inf for parameter in self.parameters)
 
     def setting(self, values: Mapping[str, Any] | None = None, **more: Any) -> ParameterSetting:
         """Make a setting; parameters that are not mentioned take their defaults.
 
         Raises:
-            ParameterError: a name is unknown or a value is out of range.
+            ParameterError: a name is unknown, a value is out of range, or there is no such setting.
         """
         given = {**(values or {}), **more}
         for name in given:
@@ -276,31 +294,53 @@ class ParameterSpace:
                 near = get_close_matches(str(name), self.names, 1, 0.5)
                 mend = f"did you mean {near[0]!r}?" if near else f"the parameters are {', '.join(self.names)}"
                 raise ParameterError(f"unknown parameter {name!r}", mend=mend)
-        return ParameterSetting(
+        setting = ParameterSetting(
             {
                 parameter.name: parameter.check(given.get(parameter.name, parameter.default))
                 for parameter in self.parameters
             }
         )
+        if not self.has(setting):
+            raise ParameterError(
+                f"there is no setting '{setting.label}' here", mend=f"only {self.size} combinations are settings"
+            )
+        return setting
+
+    def has(self, setting: ParameterSetting) -> bool:
+        """Whether this combination of the parameters' values is a setting of the space."""
+        return self.settings is None or setting in self._members
 
     def default(self) -> ParameterSetting:
-        """The setting with every parameter at its default: nothing varied."""
+        """The setting with every parameter at its default: nothing varied.
+
+        Raises:
+            ParameterError: it does not exist in this space.
+        """
         return self.setting()
 
     def everything_varied(self) -> ParameterSetting:
-        """The setting that varies everything: domain randomisation (Tobin et al., IROS 2017)."""
+        """The setting that varies everything: domain randomisation (Tobin et al., IROS 2017).
+
+        Raises:
+            ParameterError: it does not exist in this space.
+        """
         return self.setting({parameter.name: parameter.varied for parameter in self.parameters})
 
     def sample(self, generator: np.random.Generator) -> ParameterSetting:
-        """Draw a setting, each parameter uniformly and independently."""
+        """Draw a setting: each parameter uniformly and independently, or uniformly one of `settings`."""
+        if self.settings is not None:
+            return self.settings[int(generator.integers(len(self.settings)))]
         return self.setting({parameter.name: parameter.sample(generator) for parameter in self.parameters})
 
     def enumerate(self) -> Iterator[ParameterSetting]:
-        """Every setting of a finite space, the last parameter changing fastest.
+        """Every setting of a finite space: `settings`, or all combinations, the last parameter changing fastest.
 
         Raises:
-            ParameterError: the space has an `Interval`.
+            ParameterError: the space has an `Interval`, and its settings are not listed.
         """
+        if self.settings is not None:
+            yield from self.settings
+            return
         for parameter in self.parameters:
             if not parameter.values:
                 raise ParameterError(f"settings can't be listed: parameter {parameter.name!r} is an interval")
@@ -310,6 +350,12 @@ class ParameterSpace:
     def describe(self) -> list[dict[str, Any]]:
         """The parameters as plain data, for keys and files."""
         return [{"type": type(p).__name__.lower(), **attrs.asdict(p)} for p in self.parameters]
+
+
+def parse_parameter(data: dict[str, Any]) -> Parameter:
+    """A parameter from what `ParameterSpace.describe` gave."""
+    kinds: dict[str, type[Parameter]] = {"toggle": Toggle, "choice": Choice, "interval": Interval}
+    return kinds[data["type"]](**{key: value for key, value in data.items() if key != "type"})
 
 
 TASK2SIM_PARAMETERS = ParameterSpace(

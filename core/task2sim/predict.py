@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from task2sim.choice import Chosen
+from task2sim.errors import StoreError
 from task2sim.interfaces import TaskEmbedder, TaskEmbedding, TaskSource
+from task2sim.learned import Learned
 from task2sim.registry import plugin_call
 from task2sim.run import Run
 from task2sim.seeds import spawn_seed
@@ -22,14 +24,21 @@ def predict_setting(folder: Path, photos: Path, store: Store) -> dict[str, Any]:
         store: Where the run's datasets and scores are kept; nothing is added to it.
 
     Returns:
-        Plain data: ``setting``; ``probabilities`` of each value of each parameter, where the policy gives them;
-        ``nearest``, the run's tasks and their distances, nearest first.
+        Plain data: ``setting``; ``probabilities`` of each value of each parameter, and ``expected`` scores with them,
+        where the policy gives them; ``nearest``, the run's tasks and their distances, nearest first.
 
     Raises:
         Task2SimError: the run is not finished, or the images can't be used.
     """
     run = Run.open(folder, store)
-    policy, space = run.load_policy()
+    learned = Learned.open(folder)
+    policy, space = learned.policy(), learned.space
+    if run.study.rewards is not None:
+        raise StoreError(
+            "this run took its tasks' embeddings from a table, so pictures can't be embedded in the same way",
+            place=str(folder),
+            mend="name a run that rendered",
+        )
     source_choice = Chosen.parse("tasks", {"type": "folder", "path": str(photos)})
     source: TaskSource = source_choice.build()
     with plugin_call(source_choice.entry.title):
@@ -37,10 +46,7 @@ def predict_setting(folder: Path, photos: Path, store: Store) -> dict[str, Any]:
         task = source.load(name)
     study = run.study
     embedder: TaskEmbedder = study.embedder.build()
-    probe = None
-    if embedder.needs_probe:
-        with plugin_call(study.trainer.entry.title):
-            probe = study.trainer.build().load(folder / "probe")
+    probe = learned.load_probe() if embedder.needs_probe else None
     with plugin_call(study.embedder.entry.title):
         embedding = embedder.embed(task, spawn_seed(study.seed, "embed"), probe)
         distances = {
@@ -54,6 +60,10 @@ def predict_setting(folder: Path, photos: Path, store: Store) -> dict[str, Any]:
         "probabilities": {
             parameter: {str(v): float(p) for v, p in zip(space[parameter].values, row, strict=True)}
             for parameter, row in prediction.probabilities.items()
+        },
+        "expected": {
+            parameter: {str(v): float(p) for v, p in zip(space[parameter].values, row, strict=True)}
+            for parameter, row in prediction.expected.items()
         },
         "nearest": dict(sorted(distances.items(), key=lambda item: item[1])),
     }

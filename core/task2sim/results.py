@@ -45,6 +45,10 @@ CREATE TABLE IF NOT EXISTS probabilities (
     task TEXT NOT NULL, parameter TEXT NOT NULL, choice TEXT NOT NULL, probability REAL NOT NULL,
     PRIMARY KEY (task, parameter, choice)
 );
+CREATE TABLE IF NOT EXISTS expectations (
+    task TEXT NOT NULL, parameter TEXT NOT NULL, choice TEXT NOT NULL, score REAL NOT NULL,
+    PRIMARY KEY (task, parameter, choice)
+);
 CREATE TABLE IF NOT EXISTS comparison (
     method TEXT NOT NULL, position INTEGER, task TEXT NOT NULL, setting TEXT NOT NULL, replicate TEXT NOT NULL,
     PRIMARY KEY (method, task, setting, replicate)

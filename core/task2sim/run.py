@@ -14,16 +14,14 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from task2sim.choice import Chosen
 from task2sim.errors import StoreError
-from task2sim.interfaces import ParameterPolicy, PolicyState
-from task2sim.parameters import Choice, Interval, Parameter, ParameterSpace, Toggle
-from task2sim.registry import plugin_call
+from task2sim.interfaces import PolicyState
+from task2sim.learned import CONFIG, POLICY
+from task2sim.parameters import ParameterSpace
 from task2sim.results import Results
 from task2sim.store import META, Store, writing
 from task2sim.study_file import StudyConfig
 
-CONFIG = "config.resolved.yaml"
 PROVENANCE = "provenance.json"
 RESULTS = "results.sqlite"
 
@@ -82,9 +80,9 @@ class Run:
         rows = self.results.query("SELECT task, vector FROM embeddings ORDER BY rowid")
         return {row["task"]: np.frombuffer(row["vector"], dtype=np.float32) for row in rows}
 
-    def keep_backbone(self, key: str, name: str) -> None:
-        """Copy a backbone from the store into the run folder, as ``name``; a copy that is there already stays."""
-        source, target = self.store.path("backbones", key), self.folder / name
+    def keep_backbone(self, source: Path, name: str) -> None:
+        """Copy a backbone's folder into the run folder, as ``name``; a copy that is there already stays."""
+        target = self.folder / name
         if (target / META).is_file() and (target / META).read_bytes() == (source / META).read_bytes():
             return
         with self._replacing(target) as partial:
@@ -99,39 +97,12 @@ class Run:
         """Save what the policy has learned, without pickles."""
         from safetensors.numpy import save_file
 
-        with self._replacing(self.folder / "policy") as folder:
+        with self._replacing(self.folder / POLICY) as folder:
             arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
             save_file(arrays, folder / "state.safetensors")
-            data = {"space": space.describe(), "data": dict(state.data)}
+            listed = None if space.settings is None else [setting.as_dict() for setting in space.settings]
+            data = {"space": space.describe(), "settings": listed, "data": dict(state.data)}
             (folder / "state.json").write_text(json.dumps(data, indent=1))
-
-    def load_policy(self) -> tuple[ParameterPolicy, ParameterSpace]:
-        """The policy as it was at the end of the run, and its parameter space.
-
-        Raises:
-            StoreError: the run has not got that far.
-        """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        folder = self.folder / "policy"
-        try:
-            saved = json.loads((folder / "state.json").read_text())
-            arrays = load_file(folder / "state.safetensors")
-        except FileNotFoundError as error:
-            raise StoreError(
-                "this run has no policy yet", place=str(self.folder), mend="let task2sim run finish it"
-            ) from error
-        except (OSError, ValueError, SafetensorError) as error:
-            raise StoreError(
-                f"can't read the policy: {error}", place=str(folder), mend="run the study again to write it anew"
-            ) from error
-        space = ParameterSpace([parse_parameter(item) for item in saved["space"]])
-        chosen: Chosen = self.study.policy
-        policy: ParameterPolicy = chosen.build()
-        with plugin_call(chosen.entry.title):
-            policy.load_state(space, PolicyState(arrays, saved["data"]))
-        return policy, space
 
     def _write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -150,9 +121,3 @@ class Run:
             yield partial
             shutil.rmtree(target, ignore_errors=True)
             partial.replace(target)
-
-
-def parse_parameter(data: dict[str, Any]) -> Parameter:
-    """A parameter from what `ParameterSpace.describe` gave."""
-    kinds: dict[str, type[Parameter]] = {"toggle": Toggle, "choice": Choice, "interval": Interval}
-    return kinds[data["type"]](**{key: value for key, value in data.items() if key != "type"})

@@ -97,6 +97,18 @@ class Store:
         """Whether the artefact is there, whole."""
         return (self.path(kind, key) / META).is_file()
 
+    @staticmethod
+    def key(folder: Path) -> str:
+        """The key of an artefact, wherever its folder lies now: runs keep copies.
+
+        Raises:
+            StoreError: the folder is none.
+        """
+        try:
+            return hash_key(json.loads((folder / META).read_text()))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{META} is missing or broken", place=str(folder), mend="name another run") from error
+
     def artefact(self, kind: str, determined_by: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
         """The folder of an artefact, made now if it is not there.
 
@@ -142,6 +154,10 @@ class Store:
 
         self.artefact("tasks", _task_key(task.name, fingerprint), write)
         return fingerprint
+
+    def has_task(self, name: str, fingerprint: str) -> bool:
+        """Whether a task was kept."""
+        return self.has("tasks", hash_key(_task_key(name, fingerprint)))
 
     def get_task(self, name: str, fingerprint: str) -> Task:
         """A task that was kept; its images are memory maps."""

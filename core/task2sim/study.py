@@ -15,24 +15,24 @@ from filelock import FileLock, Timeout
 
 from task2sim import provenance
 from task2sim.choice import Chosen
-from task2sim.components import ComponentSpec, close_components
+from task2sim.components import close_components
 from task2sim.config import StudyFile, placed
-from task2sim.errors import PluginError, StoreError, Task2SimError, TaskError
-from task2sim.interfaces import Executor, ParameterPolicy, Prediction, TaskEmbedding, TaskScore, TaskSource
+from task2sim.errors import ConfigError, ParameterError, PluginError, StoreError, Task2SimError, TaskError
+from task2sim.fingerprints import fingerprint_folder
+from task2sim.interfaces import ParameterPolicy, Prediction, RewardTable, TaskScore, TaskSource
+from task2sim.learned import POLICY, PROBE, Learned
 from task2sim.observers import Observers
 from task2sim.parameters import ParameterSetting, ParameterSpace
 from task2sim.progress import Progress, progress_listener, report_progress
 from task2sim.registry import plugin_call
 from task2sim.results import UNTRAINED, Results
 from task2sim.run import RESULTS, Run
+from task2sim.scoring import SEARCH, RenderedScoring, Request, Scoring, TableScoring
 from task2sim.seeds import spawn_generator, spawn_seed
 from task2sim.store import Store, hash_key, writing
 from task2sim.study_file import StudyConfig
 from task2sim.tasks import Task
-from task2sim.trial import EmbedJob, Recipe, Trial, TrialJob, known_trial, run_embedding, run_trial
-
-SEARCH = "search"
-"""Names the seeds of the search; the comparison uses others."""
+from task2sim.trial import Trial
 
 IDLE_ROUNDS = 10_000
 """Rounds without a new setting after which a policy is taken to have finished."""
@@ -44,7 +44,13 @@ def run_folder(file: StudyFile, runs: Path) -> Path:
     """Where the run of a study lies: the same for the same study and plugin versions, so that it can go on."""
     study = file.study
     versions = {entry.title for entry in (chosen.entry for chosen in _chosen(study))}
-    key = hash_key({"study": study.model_dump(mode="json"), "plugins": sorted(versions)})
+    determined_by: dict[str, Any] = {"study": study.model_dump(mode="json"), "plugins": sorted(versions)}
+    if study.rewards is not None:
+        with at(file.place("rewards")):
+            determined_by["rewards"] = study.rewards.key_data()
+    if study.continues is not None:
+        determined_by["continues"] = fingerprint_folder(study.continues.expanduser() / POLICY)
+    key = hash_key(determined_by)
     return runs / f"{study.name}-{key[:8]}"
 
 
@@ -136,35 +142,115 @@ def simulator_facts(file: StudyFile) -> tuple[ParameterSpace, tuple[str, ...]]:
         return space, categories
 
 
-def start_policy(file: StudyFile, space: ParameterSpace) -> ParameterPolicy:
+def load_table(file: StudyFile) -> tuple[RewardTable, ParameterSpace]:
+    """The reward table of a study, and its parameter space.
+
+    Raises:
+        Task2SimError: the table can't be used, or lacks a task; with its place in the study file.
+    """
+    study = file.study
+    chosen = study.rewards
+    assert chosen is not None
+    with at(file.place("rewards")):
+        table: RewardTable = chosen.build()
+        with plugin_call(chosen.entry.title):
+            space, names = table.parameter_space, table.names()
+    for role in ("seen", "unseen"):
+        for position, name in enumerate(getattr(study.tasks, role)):
+            place = file.place("tasks", role, position)
+            if name not in names:
+                mend = f"tasks are {', '.join(sorted(names))}"
+                raise TaskError(f"the reward table has no task {name!r}", place=place, mend=mend)
+            with at(place), plugin_call(chosen.entry.title):
+                table.embedding(name)
+    return table, space
+
+
+def learned_before(file: StudyFile) -> Learned | None:
+    """What the run has learned that the study continues, if it continues one.
+
+    Raises:
+        Task2SimError: the run can't be continued, or not by this study; with its place in the study file.
+    """
+    study = file.study
+    if study.continues is None:
+        return None
+    with at(file.place("continues")):
+        learned = Learned.open(study.continues.expanduser())
+    earlier = learned.study
+    if earlier.policy.entry.name != study.policy.entry.name:
+        raise ConfigError(
+            f"the run to continue has policy {earlier.policy.name!r}, not {study.policy.name!r}",
+            place=file.place("policy"),
+            mend=f"write policy: {earlier.policy.name}",
+        )
+    if study.rewards is None and earlier.rewards is None:
+        if earlier.embedder.key_data() != study.embedder.key_data():
+            raise ConfigError(
+                "the run to continue embeds tasks in another way",
+                place=file.place("embedder"),
+                mend=f"write embedder: {earlier.embedder.dump()}",
+            )
+        with at(file.place("continues")):
+            if study.embedder.build().needs_probe:
+                learned.probe()
+    return learned
+
+
+def start_policy(file: StudyFile, space: ParameterSpace, learned: Learned | None) -> ParameterPolicy:
     """The study's policy, ready to search."""
     study = file.study
+    if learned is not None:
+        with at(file.place("continues")):
+            return learned.policy(study.policy, space)
     policy: ParameterPolicy = study.policy.build()
     with at(file.place("policy")), plugin_call(study.policy.entry.title):
         policy.start(space, spawn_seed(study.seed, "policy"))
     return policy
 
 
-def check_study(file: StudyFile) -> tuple[dict[str, Task], ParameterSpace, tuple[str, ...]]:
-    """Everything that can go wrong before anything is rendered.
+@attrs.frozen
+class Checked:
+    """What a study that can run is made of.
 
-    Returns:
-        The tasks, the parameter space and the simulator's categories.
+    Attributes:
+        space: The parameter space.
+        policy: The policy, ready to search.
+        learned: What it continues from, if anything.
+        tasks: The tasks with their images; none if a table knows the scores.
+        categories: The simulator's categories; none if a table knows the scores.
+        table: The table that knows the scores, if there is one.
+    """
+
+    space: ParameterSpace
+    policy: ParameterPolicy
+    learned: Learned | None
+    tasks: dict[str, Task] = attrs.field(factory=dict)
+    categories: tuple[str, ...] = ()
+    table: RewardTable | None = None
+
+
+def check_study(file: StudyFile) -> Checked:
+    """Everything that can go wrong before anything is rendered.
 
     Raises:
         Task2SimError: something would go wrong; with its place in the study file.
     """
     study = file.study
-    tasks = load_tasks(file)
-    space, categories = simulator_facts(file)
-    start_policy(file, space)
-    for key in ("embedder", "trainer", "executor"):
-        with at(file.place(key)):
-            getattr(study, key).build()
     for position, observer in enumerate(study.observers):
         with at(file.place("observers", position)):
             observer.build()
-    return tasks, space, categories
+    learned = learned_before(file)
+    if study.rewards is not None:
+        table, space = load_table(file)
+        return Checked(space, start_policy(file, space, learned), learned, table=table)
+    tasks = load_tasks(file)
+    space, categories = simulator_facts(file)
+    policy = start_policy(file, space, learned)
+    for key in ("embedder", "trainer", "executor"):
+        with at(file.place(key)):
+            getattr(study, key).build()
+    return Checked(space, policy, learned, tasks, categories)
 
 
 @contextmanager
@@ -177,6 +263,9 @@ def at(place: str) -> Iterator[None]:
 
 
 def _chosen(study: StudyConfig) -> list[Chosen]:
+    """The plugins that take part."""
+    if study.rewards is not None:
+        return [study.rewards, study.policy, *study.observers]
     parts = [study.embedder, study.policy, study.simulator, study.trainer, study.evaluator, study.executor]
     return [*study.tasks.sources, *parts, *study.observers]
 
@@ -215,12 +304,11 @@ class _Study:
             stack.enter_context(progress_listener(self._progress))
             stack.callback(close_components)
             with self._stage("load tasks"):
-                self.tasks, self.space, categories = check_study(self.file)
-                self.policy = start_policy(self.file, self.space)
-                self._begin(categories)
+                self.checked = check_study(self.file)
+                self.space, self.policy = self.checked.space, self.checked.policy
+                self._begin()
             self.observers.call("task2sim_study_start", run=self.current)
-            executor: Executor = stack.enter_context(study.executor.build())
-            self.executor = executor
+            self.scoring = self._scoring(stack)
             with self._stage("embed tasks"):
                 self._embed()
             if until == "embed":
@@ -235,53 +323,36 @@ class _Study:
 
     # --- stages ---
 
-    def _begin(self, categories: tuple[str, ...]) -> None:
-        study, tasks = self.study, self.tasks
-        for task in tasks.values():
+    def _begin(self) -> None:
+        study, checked = self.study, self.checked
+        for task in checked.tasks.values():
             self.store.put_task(task)
-        self.fingerprints = {name: task.fingerprint for name, task in tasks.items()}
-        self.recipe = self._recipe(study.tasks.seen)
+        self.fingerprints = {name: task.fingerprint for name, task in checked.tasks.items()}
         # Numbers of an earlier start, perhaps on other images, must not stand among the new ones.
         self.results.clear()
         self.current.write_config()
-        facts = provenance.gather(chosen.entry for chosen in _chosen(study))
-        facts["seed"] = study.seed
-        facts["tasks"] = self.fingerprints
-        self.current.write_provenance(facts)
-        self.results.put(
-            "facts",
-            [
-                {"name": name, "value": str(value)}
-                for name, value in {
-                    "study": study.name,
-                    "source": self.file.source,
-                    "seed": study.seed,
-                    "images": study.images,
-                    "categories": len(categories),
-                    "budget": study.pretrainings,
-                    "policy": study.policy.name,
-                    "simulator": study.simulator.name,
-                    "task2sim": facts["task2sim"],
-                }.items()
-            ],
-        )
-        self.results.put(
-            "tasks",
-            [
-                {
-                    "name": name,
-                    "position": position,
-                    "role": "seen" if name in study.tasks.seen else "unseen",
-                    "domain": task.domain,
-                    "classes": len(task.classes),
-                    "train": len(task.train),
-                    "val": len(task.val),
-                    "test": len(task.test),
-                    "fingerprint": self.fingerprints[name],
-                }
-                for position, (name, task) in enumerate(tasks.items())
-            ],
-        )
+        provenance_ = provenance.gather(chosen.entry for chosen in _chosen(study))
+        provenance_["seed"] = study.seed
+        provenance_["tasks"] = self.fingerprints
+        self.current.write_provenance(provenance_)
+        facts: dict[str, Any] = {
+            "study": study.name,
+            "source": self.file.source,
+            "seed": study.seed,
+            "budget": study.pretrainings,
+            "policy": study.policy.name,
+            "task2sim": provenance_["task2sim"],
+        }
+        if study.rewards is not None:
+            facts["rewards"] = study.rewards.name
+        else:
+            facts["simulator"] = study.simulator.name
+            facts["categories"] = len(checked.categories)
+            facts["images"] = study.images
+        if study.continues is not None:
+            facts["continues"] = study.continues
+        self.results.put("facts", [{"name": name, "value": str(value)} for name, value in facts.items()])
+        self.results.put("tasks", [self._task_row(position, name) for position, name in enumerate(study.tasks.names)])
         self.results.put(
             "parameters",
             [
@@ -298,36 +369,34 @@ class _Study:
             ],
         )
 
+    def _task_row(self, position: int, name: str) -> dict[str, Any]:
+        row = {"name": name, "position": position, "role": "seen" if name in self.study.tasks.seen else "unseen"}
+        task = self.checked.tasks.get(name)
+        if task is None:
+            return row
+        return {
+            **row,
+            "domain": task.domain,
+            "classes": len(task.classes),
+            "train": len(task.train),
+            "val": len(task.val),
+            "test": len(task.test),
+            "fingerprint": self.fingerprints[name],
+        }
+
+    def _scoring(self, stack: ExitStack) -> Scoring:
+        study, table = self.study, self.checked.table
+        if table is not None:
+            assert study.rewards is not None
+            return TableScoring(study.rewards.entry.title, table, study.tasks.names)
+        executor = stack.enter_context(study.executor.build())
+        return RenderedScoring(study, self.store, self.fingerprints, executor, self._progress)
+
     def _embed(self) -> None:
-        study = self.study
-        embedder = study.embedder.build()
-        probe, probe_key = None, ""
-        if embedder.needs_probe:
-            job = TrialJob(self.recipe, "probe", SEARCH, self.space.everything_varied(), "")
-            (trial,) = self._trials([job])
-            probe_key = trial.backbone_key
-            self.current.keep_backbone(probe_key, "probe")
-            probe = self.store.path("backbones", probe_key)
-        jobs = [
-            EmbedJob(
-                self.store.root,
-                ComponentSpec.of(study.embedder),
-                ComponentSpec.of(study.trainer),
-                probe,
-                probe_key,
-                (name, fingerprint),
-                study.seed,
-            )
-            for name, fingerprint in self.fingerprints.items()
-        ]
-        known = {job.task[0]: run_embedding(job) for job in jobs if self.store.has("embeddings", hash_key(job.data))}
-        missing = [job for job in jobs if job.task[0] not in known]
-        made = zip(missing, self.executor.map(run_embedding, missing, self._progress), strict=True) if missing else ()
-        known.update((job.task[0], embedding) for job, embedding in made)
-        self.embeddings: dict[str, TaskEmbedding] = {name: known[name] for name in self.tasks}
+        self.embeddings = self.scoring.embed(self._probe())
         lengths = {name: len(embedding.vector) for name, embedding in self.embeddings.items()}
         if len(set(lengths.values())) > 1:
-            raise PluginError(f"{study.embedder.entry.title} gave vectors of different lengths: {lengths}")
+            raise PluginError(f"the tasks' embeddings have different lengths: {lengths}")
         for name, embedding in self.embeddings.items():
             self.results.put(
                 "embeddings",
@@ -341,15 +410,27 @@ class _Study:
                 ],
             )
             self.observers.call("task2sim_task_embedded", run=self.current, embedding=embedding)
-        with plugin_call(study.embedder.entry.title):
-            self.results.put(
-                "distances",
-                [
-                    {"first": a, "second": b, "distance": 0.0 if a == b else float(embedder.distance(first, second))}
-                    for a, first in self.embeddings.items()
-                    for b, second in self.embeddings.items()
-                ],
-            )
+        self.results.put(
+            "distances",
+            [
+                {"first": a, "second": b, "distance": 0.0 if a == b else self.scoring.distance(first, second)}
+                for a, first in self.embeddings.items()
+                for b, second in self.embeddings.items()
+            ],
+        )
+
+    def _probe(self) -> Path | None:
+        """The probe network, if the embedder asks for one: that of the run continued, or one made now."""
+        if self.checked.table is not None or not self.study.embedder.build().needs_probe:
+            return None
+        if self.checked.learned is not None:
+            probe = self.checked.learned.probe()
+        else:
+            request = Request("probe", SEARCH, self.space.everything_varied(), "", ())
+            (trial,) = self._trials([request])
+            probe = self.store.path("backbones", trial.backbone_key)
+        self.current.keep_backbone(probe, PROBE)
+        return probe
 
     def _search(self) -> None:
         study, policy, title = self.study, self.policy, self.study.policy.entry.title
@@ -369,8 +450,8 @@ class _Study:
                 break
             if len(new) > n or len(set(proposed)) < len(proposed):
                 raise PluginError(f"{title} proposed {len(new)} new settings, or one twice, where {n} were asked for")
-            jobs = [TrialJob(self.recipe, SEARCH, SEARCH, setting, "val") for setting in new]
-            for trial in self._trials(jobs, rounds):
+            requests = [Request(SEARCH, SEARCH, setting, "val", study.tasks.seen) for setting in new]
+            for trial in self._trials(requests, rounds):
                 assert trial.setting is not None
                 self.tried[trial.setting] = trial
                 report_progress("search", len(self.tried), study.pretrainings, "pre-trainings")
@@ -387,7 +468,7 @@ class _Study:
                 self.observers.call("task2sim_policy_updated", run=self.current, round_number=rounds)
         if stopped and not self.tried:
             raise Task2SimError("an observer stopped the search before its first trial")
-        if not self.tried:
+        if not self.tried and study.pretrainings and self.checked.learned is None:
             raise PluginError(f"{title} proposed no setting to try")
         with plugin_call(title):
             state = policy.state()
@@ -401,45 +482,39 @@ class _Study:
             with plugin_call(title):
                 prediction = self.policy.predict(embedding)
                 setting = self.space.setting(prediction.setting)
-                probabilities = [
-                    {"task": name, "parameter": parameter, "choice": str(choice), "probability": float(probability)}
-                    for parameter, row in prediction.probabilities.items()
-                    for choice, probability in zip(self.space[parameter].values, row, strict=True)
-                ]
+                probabilities = self._of_values(name, prediction.probabilities, "probability")
+                expected = self._of_values(name, prediction.expected, "score")
             self.predictions[name] = attrs.evolve(prediction, setting=setting)
             self._put_setting(setting)
             self.results.put("predictions", [{"task": name, "setting": setting.key}])
             self.results.put("probabilities", probabilities)
+            self.results.put("expectations", expected)
+
+    def _of_values(self, task: str, rows: Mapping[str, Sequence[float]], column: str) -> list[dict[str, Any]]:
+        """One number for each value of each parameter, as rows of a table."""
+        return [
+            {"task": task, "parameter": parameter, "choice": str(choice), column: float(number)}
+            for parameter, row in rows.items()
+            for choice, number in zip(self.space[parameter].values, row, strict=True)
+        ]
 
     def _compare(self) -> None:
-        study = self.study
-        every = tuple(self.tasks)
-        best = max(self.tried, key=lambda setting: _mean(s.value for s in self.tried[setting].scores.values()))
-        generator = spawn_generator(study.seed, "comparison", "random settings")
-        drawn = _distinct(self.space, study.comparison.random, generator)
-
-        def same(*settings: ParameterSetting | None) -> dict[str, tuple[ParameterSetting | None, ...]]:
-            return dict.fromkeys(every, settings)
-
-        methods = [
-            _Method(f"policy {study.policy.name}", {t: (self.predictions[t].setting,) for t in every}),
-            _Method("best single setting", same(best)),
-            _Method("everything varied", same(self.space.everything_varied())),
-            _Method("random settings", same(*drawn)),
-            _Method("untrained backbone", same(None)),
-        ]
-        jobs: dict[tuple[ParameterSetting | None, str], TrialJob] = {}
+        study, scoring = self.study, self.scoring
+        every = study.tasks.names
+        methods = self._methods(every)
+        # A table has one score for each setting.
+        seeds = study.comparison.seeds if study.rewards is None else 1
+        requests: dict[tuple[ParameterSetting | None, str], Request] = {}
         rows: list[dict[str, Any]] = []
-        recipe = self._recipe(every)
         for position, method in enumerate(methods):
             for task, settings in method.settings.items():
                 for number, setting in enumerate(settings):
                     # Several settings already show their spread: one pre-training each, with seeds in turn.
-                    turns = range(study.comparison.seeds) if len(settings) == 1 else [number % study.comparison.seeds]
+                    turns = range(seeds) if len(settings) == 1 else [number % seeds]
                     for turn in turns:
                         replicate = f"comparison {turn}"
-                        jobs.setdefault(
-                            (setting, replicate), TrialJob(recipe, "comparison", replicate, setting, "test")
+                        requests.setdefault(
+                            (setting, replicate), Request("comparison", replicate, setting, "test", every)
                         )
                         rows.append(
                             {
@@ -450,42 +525,54 @@ class _Study:
                                 "replicate": replicate,
                             }
                         )
-        for done, _ in enumerate(self._trials(list(jobs.values()))):
-            report_progress("compare", done + 1, len(jobs), "pre-trainings")
+        for done, _ in enumerate(self._trials(list(requests.values()))):
+            report_progress("compare", done + 1, len(requests), "pre-trainings")
         self.results.put("comparison", rows)
-        for task in every:
-            setting = self.predictions[task].setting
-            key = hash_key(recipe.backbone_data(setting, "comparison 0"))
-            self.current.keep_backbone(key, f"backbones/{task}")
+        if isinstance(scoring, RenderedScoring):
+            for task in every:
+                data = scoring.recipe(every).backbone_data(self.predictions[task].setting, "comparison 0")
+                self.current.keep_backbone(self.store.path("backbones", hash_key(data)), f"backbones/{task}")
+
+    def _methods(self, every: tuple[str, ...]) -> list[_Method]:
+        """The rows of the final table."""
+        study, space = self.study, self.space
+
+        def same(*settings: ParameterSetting | None) -> dict[str, tuple[ParameterSetting | None, ...]]:
+            return dict.fromkeys(every, settings)
+
+        methods = [_Method(f"policy {study.policy.name}", {t: (self.predictions[t].setting,) for t in every})]
+        if self.tried:
+            best = max(self.tried, key=lambda setting: _mean(s.value for s in self.tried[setting].scores.values()))
+            methods.append(_Method("best single setting", same(best)))
+        with suppress(ParameterError):  # a table may lack it
+            methods.append(_Method("everything varied", same(space.everything_varied())))
+        generator = spawn_generator(study.seed, "comparison", "random settings")
+        if drawn := _distinct(space, study.comparison.random, generator):
+            methods.append(_Method("random settings", same(*drawn)))
+        if study.rewards is None:
+            methods.append(_Method("untrained backbone", same(None)))
+        else:
+            methods.append(_Method("oracle", self._oracle(every)))
+        return methods
+
+    def _oracle(self, every: tuple[str, ...]) -> dict[str, tuple[ParameterSetting | None, ...]]:
+        """For each task the best setting of the table, by what the final table shows."""
+        requests = [Request("comparison", "", setting, "test", every) for setting in self.space.enumerate()]
+        trials = list(self.scoring.trials(requests))
+        return {t: (max(trials, key=lambda trial: trial.scores[t].value).setting,) for t in every}
 
     # --- helpers ---
 
-    def _recipe(self, tasks: Iterable[str]) -> Recipe:
-        study = self.study
-        return Recipe(
-            self.store.root,
-            ComponentSpec.of(study.simulator),
-            ComponentSpec.of(study.trainer),
-            ComponentSpec.of(study.evaluator),
-            study.images,
-            tuple((name, self.fingerprints[name]) for name in tasks),
-            study.seed,
-        )
-
-    def _trials(self, jobs: Sequence[TrialJob], round_number: int | None = None) -> Iterator[Trial]:
-        """Run trials in their order, those the store has without a worker, and write each down as it ends."""
-        known = {job: known_trial(job, self.store) for job in jobs}
-        missing = [job for job in jobs if known[job] is None]
-        running = self.executor.map(run_trial, missing, self._progress) if missing else iter(())
-        for job in jobs:
-            trial = known[job] or next(running)
-            self._put_trial(trial, job, round_number)
-            if self.store.has("datasets", trial.dataset_key):
+    def _trials(self, requests: Sequence[Request], round_number: int | None = None) -> Iterator[Trial]:
+        """Run trials in their order, and write each down as it ends."""
+        for trial in self.scoring.trials(requests):
+            self._put_trial(trial, round_number)
+            if trial.dataset_key and self.store.has("datasets", trial.dataset_key):
                 self.observers.call("task2sim_dataset_ready", run=self.current, trial=trial)
             self.observers.call("task2sim_trial_end", run=self.current, trial=trial)
             yield trial
 
-    def _put_trial(self, trial: Trial, job: TrialJob, round_number: int | None) -> None:
+    def _put_trial(self, trial: Trial, round_number: int | None) -> None:
         if trial.setting is not None:
             self._put_setting(trial.setting)
         key = _setting_key(trial.setting)
@@ -501,7 +588,7 @@ class _Study:
                     "split": trial.split,
                     "dataset": trial.dataset_key,
                     "backbone": trial.backbone_key,
-                    "images": job.recipe.images if trial.setting is not None else 0,
+                    "images": self.study.images if trial.dataset_key else 0,
                     **{f"{stage}_seconds": seconds for stage, seconds in trial.seconds.items()},
                 }
             ],

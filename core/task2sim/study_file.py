@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from task2sim.choice import Chosen, Plugin
 from task2sim.strict import StrictModel
+
+REPLACED = ("embedder", "simulator", "trainer", "evaluator", "executor", "images")
+"""Keys that a reward table takes the place of."""
+
+
+def _wrong(location: tuple[str | int, ...], text: str, **names: object) -> ValidationError:
+    """A mistake at a place below the model that finds it."""
+    message = PydanticCustomError("study", text, names)
+    return ValidationError.from_exception_data("study", [InitErrorDetails(type=message, loc=location, input=None)])
 
 
 class TasksConfig(StrictModel):
@@ -18,10 +28,8 @@ class TasksConfig(StrictModel):
     sources: Annotated[
         tuple[Annotated[Chosen, Plugin("tasks")], ...],
         Field(description="where tasks come from, one or more; task names must differ between sources"),
-    ]
-    seen: Annotated[
-        tuple[str, ...], Field(min_length=1, description="tasks the policy learns on, by their validation images")
-    ]
+    ] = ()
+    seen: Annotated[tuple[str, ...], Field(description="tasks the policy learns on, by their validation images")] = ()
     unseen: Annotated[
         tuple[str, ...], Field(description="tasks the policy never learns on: it predicts their setting in one shot")
     ] = ()
@@ -29,20 +37,17 @@ class TasksConfig(StrictModel):
     @model_validator(mode="after")
     def _named_once(self) -> TasksConfig:
         earlier: set[str] = set()
-        if not self.sources:
-            message = PydanticCustomError("empty", "name one source or more")
-            raise ValidationError.from_exception_data(
-                "tasks", [InitErrorDetails(type=message, loc=("sources",), input=self.sources)]
-            )
         for key in ("seen", "unseen"):
             for position, name in enumerate(getattr(self, key)):
                 if name in earlier:
-                    message = PydanticCustomError("twice", "task '{name}' is named twice", {"name": name})
-                    raise ValidationError.from_exception_data(
-                        "tasks", [InitErrorDetails(type=message, loc=(key, position), input=name)]
-                    )
+                    raise _wrong((key, position), "task '{name}' is named twice", name=name)
                 earlier.add(name)
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The seen tasks, then the unseen ones."""
+        return self.seen + self.unseen
 
 
 class ComparisonConfig(StrictModel):
@@ -82,9 +87,22 @@ class StudyConfig(StrictModel):
         tuple[Annotated[Chosen, Plugin("observers")], ...],
         Field(description="watch the study", validate_default=True),
     ] = ("report",)  # type: ignore[assignment]
+    rewards: Annotated[
+        Annotated[Chosen, Plugin("rewards")] | None,
+        Field(description="a table of known scores, in place of rendering, pre-training and scoring"),
+    ] = None
+    continues: Annotated[
+        Path | None, Field(description="a run folder: the policy begins with what it learned there")
+    ] = None
     images: Annotated[int, Field(ge=2, le=100_000_000, description="images in each rendered dataset")] = 2000
     pretrainings: Annotated[
-        int, Field(ge=1, le=1_000_000, description="the search's budget: how many distinct settings may be tried")
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="the search's budget: how many distinct settings may be tried; 0 only predicts, if the study"
+            " continues another",
+        ),
     ] = 16
     settings_per_round: Annotated[
         int,
@@ -100,3 +118,35 @@ class StudyConfig(StrictModel):
                 "name", "use letters, digits, '-', '_' and '.', beginning with a letter or digit"
             )
         return name
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> StudyConfig:
+        if self.rewards is None and not self.tasks.sources:
+            raise _wrong(("tasks", "sources"), "name one source or more")
+        if self.rewards is not None:
+            for key in REPLACED:
+                if key in self.model_fields_set:
+                    raise _wrong((key,), "the reward table takes the place of this key; leave it out")
+            if self.tasks.sources:
+                raise _wrong(("tasks", "sources"), "the tasks come from the reward table; leave this key out")
+            if "seeds" in self.comparison.model_fields_set:
+                raise _wrong(("comparison", "seeds"), "a reward table has one score a setting; leave this key out")
+        if self.pretrainings == 0 and self.continues is None:
+            raise _wrong(("pretrainings",), "without a search a study must continue another; name its run: continues")
+        if self.pretrainings and not self.tasks.seen:
+            raise _wrong(("tasks", "seen"), "name one task or more to learn on")
+        if not self.tasks.names:
+            raise _wrong(("tasks",), "name one task or more")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_replaced(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        for key in ("rewards", "continues"):
+            if data[key] is None:
+                del data[key]
+        if self.rewards is not None:
+            for key in REPLACED:
+                del data[key]
+            del data["tasks"]["sources"], data["comparison"]["seeds"]
+        return data

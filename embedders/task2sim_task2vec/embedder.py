@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +25,22 @@ from task2sim import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from task2sim.tasks import Labels
 
 BATCH_SIZE = 32
-"""Images in memory at once."""
+BATCH_PIXELS = BATCH_SIZE * 64**2
+"""At most so many images and pixels at once. More would take more memory and no less time."""
 
 
 class Task2Vec(TaskEmbedder):
     """Embeds a task as the diagonal Fisher information of a probe network, averaged over each filter.
 
-    Source: Achille et al., "Task2Vec: task embedding for meta-learning", ICCV 2019, sections 2 and 3, with their
-    Monte Carlo estimator. A head is fitted on the probe's features; labels are drawn from that model; the squared
-    gradients of their log-probabilities say how much each filter matters for the task.
+    Source: Achille et al., "Task2Vec: task embedding for meta-learning", ICCV 2019, sections 2 and 3. A head is
+    fitted on the probe's features; labels are drawn from that model; the squared gradients of their
+    log-probabilities say how much each filter matters for the task. Every class counts the same, however many
+    images it has.
     """
 
     class Config(ComponentConfig):
@@ -45,13 +49,23 @@ class Task2Vec(TaskEmbedder):
         probe: Annotated[
             str | None,
             Field(
-                description="a folder or hub name of a transformers image backbone; by default the study makes one"
+                description="a folder or hub name of a transformers image backbone, or efficientnet-lite0; "
+                "by default the study makes one"
             ),
         ] = None
+        estimator: Annotated[
+            Literal["monte-carlo", "variational"],
+            Field(description="how the Fisher information is found: in the probe as it is, or by the noise it bears"),
+        ] = "monte-carlo"
         images: Annotated[
             int, Field(ge=4, description="training images looked at, as many of each class; at least two a class")
-        ] = 400
-        label_draws: Annotated[int, Field(ge=1, description="labels drawn from the model for each image")] = 4
+        ] = 1000
+        label_draws: Annotated[
+            int,
+            Field(
+                ge=1, description="labels drawn for each image; the variational estimator draws noise anew for each"
+            ),
+        ] = 1
         threads: Annotated[int, Field(ge=1, description="CPU threads")] = 1
 
     def __init__(self, config: Config) -> None:
@@ -70,37 +84,50 @@ class Task2Vec(TaskEmbedder):
 
     def embed(self, task: Task, seed: int, probe: Backbone | None = None) -> TaskEmbedding:
         """Embed a task; float32 vector, one number >= 0 for each filter of the probe."""
-        positions = balanced_sample(task, self._config.images, spawn_generator(seed, "task2vec", "images"))
+        config = self._config
+        positions = balanced_sample(task, config.images, spawn_generator(seed, "task2vec", "images"))
         import torch
 
-        from task2sim_task2vec.fisher import Head, filter_fisher
+        from task2sim_task2vec.fisher import Batch, filter_fisher
+        from task2sim_task2vec.head import Head
         from task2sim_task2vec.probe import load_probe
+        from task2sim_task2vec.variational import variational_fisher
 
-        if self._config.probe is None and probe is None:
+        if config.probe is None and probe is None:
             raise TaskError("task2vec was given no probe network", mend="name one: probe: FOLDER")
-        source = self._config.probe if self._config.probe is not None else str(probe.folder)  # type: ignore[union-attr]
-        images, labels = task.train.images[positions], torch.from_numpy(task.train.labels[positions])
-        with _threads(self._config.threads), torch.no_grad():
+        source = config.probe if config.probe is not None else str(probe.folder)  # type: ignore[union-attr]
+        images, labels = task.train.images[positions], task.train.labels[positions]
+        weights = torch.from_numpy(balancing_weights(labels))
+        count, draws = len(images), config.label_draws
+        with _threads(config.threads), torch.no_grad():
             network = load_probe(source)
-            starts = range(0, len(images), BATCH_SIZE)
-            # Twice over the images: for the head, and then for the gradients.
-            total = 2 * len(images)
+            size = max(1, min(BATCH_SIZE, BATCH_PIXELS // network.image_size**2))
 
-            def batches(before: int) -> Iterator[torch.Tensor]:
-                for start in starts:
-                    report_progress("embed", before + start, total, "images")
-                    yield network.pixels(images[start : start + BATCH_SIZE])
+            def batches(orders: Sequence[NDArray[np.int64]], before: int, total: int) -> Iterator[Batch]:
+                for turn, order in enumerate(orders):
+                    for start in range(0, count, size):
+                        report_progress("embed", before + turn * count + start, total, "images")
+                        some = order[start : start + size]
+                        yield network.pixels(images[some]), weights[some]
 
-            features = torch.cat([network.features(pixels) for pixels in batches(0)])
-            head = Head.fit(features, labels, len(task.classes))
-            vector = filter_fisher(
-                network,
-                head,
-                batches(len(images)),
-                self._config.label_draws,
-                spawn_generator(seed, "task2vec", "labels"),
-            )
-            report_progress("embed", total, total, "images")
+            as_they_come = [np.arange(count)]
+            passes = 1 + (draws if config.estimator == "variational" else 1)
+            features = torch.cat([network.features(pixels) for pixels, _ in batches(as_they_come, 0, passes * count)])
+            if not _differ(features):
+                raise TaskError(
+                    f"the probe network sees nothing in task {task.name!r}: its features are the same for all images "
+                    "or not finite",
+                    mend="choose another probe, or look at the images",
+                )
+            head = Head.fit(features, torch.from_numpy(labels), weights, spawn_generator(seed, "task2vec", "head"))
+            generator = spawn_generator(seed, "task2vec", "labels")
+            if config.estimator == "variational":
+                shuffled = [generator.permutation(count) for _ in range(draws)]
+                vector = variational_fisher(network, head, batches(shuffled, count, passes * count), generator)
+            else:
+                again = batches(as_they_come, count, passes * count)
+                vector = filter_fisher(network, head, again, draws, generator)
+            report_progress("embed", passes * count, passes * count, "images")
         if not np.isfinite(vector).all() or not vector.any():
             raise TaskError(
                 f"the probe network sees nothing in task {task.name!r}: its Fisher information is zero or not finite",
@@ -111,10 +138,10 @@ class Task2Vec(TaskEmbedder):
             vector,
             method={
                 "embedder": "task2vec",
-                "estimator": "monte-carlo",
+                "estimator": config.estimator,
                 "probe": network.fingerprint,
-                "images": self._config.images,
-                "label_draws": self._config.label_draws,
+                "images": config.images,
+                "label_draws": draws,
             },
         )
 
@@ -165,6 +192,17 @@ def balanced_sample(task: Task, count: int, generator: np.random.Generator) -> N
         turn[mine] = np.arange(len(mine))
     chosen: NDArray[np.int64] = np.sort(order[np.argsort(turn[order], kind="stable")][: max(count, 2 * len(sizes))])
     return chosen
+
+
+def balancing_weights(labels: Labels) -> NDArray[np.float32]:
+    """Weights of images that give every class that occurs the same sum: float32, 1 on average."""
+    _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    return (len(labels) / (len(sizes) * sizes[numbers])).astype(np.float32)
+
+
+def _differ(features: torch.Tensor) -> bool:
+    """Whether features of images, of shape (N, D), are finite and differ by more than rounding."""
+    return bool(features.std(dim=0).max() > 1e-5 * features.square().mean().sqrt())
 
 
 @contextmanager

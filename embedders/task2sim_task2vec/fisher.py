@@ -9,7 +9,7 @@ quantity, which depends on the batch size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,66 +17,16 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from task2sim import TaskError
+from task2sim_task2vec.head import Head
 from task2sim_task2vec.probe import Probe
+
+Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+"""Images as `Probe.pixels` gives them, and the weight of each: float32 of shape (N,), 1 on average."""
 
 _Norms = (torch.nn.BatchNorm2d, torch.nn.GroupNorm, torch.nn.LayerNorm)
 
-HEAD_PENALTY = 0.1
-"""Weight of the head's L2 penalty against its mean loss.
-
-A head that fits a few hundred images perfectly is sure of all labels: then the gradients, and with them the
-embedding, hang on the few images it is unsure of. This much keeps it unsure enough that embeddings differ little
-between seeds.
-"""
-
-
-class Head:
-    """A linear classifier on features.
-
-    Attributes:
-        weight: float32 tensor of shape (classes, D).
-        bias: float32 tensor of shape (classes,).
-    """
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
-        self.weight = weight
-        self.bias = bias
-
-    @classmethod
-    def fit(cls, features: torch.Tensor, labels: torch.Tensor, classes: int) -> Head:
-        """Multinomial logistic regression on standardised features, solved to convergence and so without a seed.
-
-        Args:
-            features: float32 tensor of shape (N, D).
-            labels: int64 tensor of shape (N,).
-            classes: The number of classes.
-        """
-        wide = features.double()
-        mean, std = wide.mean(dim=0), wide.std(dim=0, correction=0)
-        scale = torch.where(std > 1e-6 * std.max(), std, torch.inf).reciprocal()
-        standardised = (wide - mean) * scale
-        weight = torch.zeros(classes, features.shape[1], dtype=torch.float64, requires_grad=True)
-        bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-        optimiser = torch.optim.LBFGS(
-            [weight, bias], max_iter=500, tolerance_grad=1e-6, line_search_fn="strong_wolfe"
-        )
-
-        def loss() -> torch.Tensor:
-            optimiser.zero_grad()
-            misfit = functional.cross_entropy(standardised @ weight.T + bias, labels)
-            value = misfit + HEAD_PENALTY / 2 * weight.square().sum()
-            # torch's stubs leave `backward` untyped.
-            value.backward()  # type: ignore[no-untyped-call]
-            return value
-
-        with torch.enable_grad():
-            optimiser.step(loss)  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            return cls((weight * scale).float(), (bias - (weight * scale) @ mean).float())
-
-    def probabilities(self, features: torch.Tensor) -> torch.Tensor:
-        """Of each class: shape (N, classes)."""
-        return functional.softmax(features @ self.weight.T + self.bias, dim=1)
+PATCH_NUMBERS = 2**23
+"""So many numbers of a convolution's unfolded input are in memory at once (32 MB)."""
 
 
 def draw_labels(probabilities: torch.Tensor, count: int, generator: np.random.Generator) -> torch.Tensor:
@@ -102,7 +52,7 @@ def draw_labels(probabilities: torch.Tensor, count: int, generator: np.random.Ge
 
 
 def filter_fisher(
-    probe: Probe, head: Head, batches: Iterable[torch.Tensor], label_draws: int, generator: np.random.Generator
+    probe: Probe, head: Head, batches: Iterable[Batch], label_draws: int, generator: np.random.Generator
 ) -> NDArray[np.float32]:
     """Estimate the Fisher information of each filter: the mean of the diagonal over the filter's weights.
 
@@ -112,7 +62,7 @@ def filter_fisher(
     Args:
         probe: The network.
         head: The classifier on its features.
-        batches: Images as `Probe.pixels` gives them.
+        batches: Images with their weights.
         label_draws: How many labels are drawn for each image.
         generator: Source of the labels.
 
@@ -120,24 +70,44 @@ def filter_fisher(
         float32 array of shape (filters,), >= 0, in the order of the network's modules.
 
     Raises:
-        TaskError: no filter of the network bears on its features, or a layer is used more than once.
+        TaskError: no filter of the network bears on its features, or a layer's gradients can't be taken apart.
     """
     sums: dict[torch.nn.Module, torch.Tensor] = {}
     terms = 0
-    for pixels in batches:
-        for module, squares in _squared_gradients(probe, head, pixels, label_draws, generator):
+    for batch in batches:
+        for module, squares in squared_gradients(probe, head, batch, label_draws, generator):
             sums[module] = sums.get(module, 0) + squares.double()
-        terms += len(pixels) * label_draws
-    if not sums:
+        terms += len(batch[0]) * label_draws
+    return in_order(probe.network, {module: total / terms for module, total in sums.items()})
+
+
+def in_order(network: torch.nn.Module, filters: dict[torch.nn.Module, torch.Tensor]) -> NDArray[np.float32]:
+    """One float32 vector of the numbers of all filters, in the order of the network's modules.
+
+    Raises:
+        TaskError: there are none.
+    """
+    if not filters:
         raise TaskError("the probe network has no filters", mend="choose an image backbone as probe")
-    ordered = [sums[module] / terms for module in probe.network.modules() if module in sums]
-    return np.asarray(torch.cat(ordered).float().numpy())
+    return np.asarray(torch.cat([filters[m] for m in network.modules() if m in filters]).float().numpy())
 
 
-def _squared_gradients(
-    probe: Probe, head: Head, pixels: torch.Tensor, label_draws: int, generator: np.random.Generator
+def squared_gradients(
+    probe: Probe, head: Head, batch: Batch, label_draws: int, generator: np.random.Generator
 ) -> Iterator[tuple[torch.nn.Module, torch.Tensor]]:
-    """For each layer the per-filter mean of squared gradients, summed over images and labels drawn."""
+    """For each layer the per-filter mean of squared gradients, summed over images and labels drawn.
+
+    Args:
+        probe: The network.
+        head: The classifier on its features.
+        batch: Images with their weights, which multiply their squares.
+        label_draws: How many labels are drawn for each image.
+        generator: Source of the labels.
+
+    Raises:
+        TaskError: a layer's gradients can't be taken apart image by image.
+    """
+    pixels, weights = batch
     inputs: dict[torch.nn.Module, torch.Tensor] = {}
     outputs: dict[torch.nn.Module, torch.Tensor] = {}
 
@@ -160,7 +130,10 @@ def _squared_gradients(
     probabilities = head.probabilities(features.detach())
     labels = draw_labels(probabilities, label_draws, generator)
     # The gradient of log p(label) with respect to the features, in closed form.
-    towards = [(functional.one_hot(drawn, probabilities.shape[1]) - probabilities) @ head.weight for drawn in labels]
+    roots = weights.sqrt()[:, None]
+    towards = [
+        roots * (functional.one_hot(drawn, probabilities.shape[1]) - probabilities) @ head.weight for drawn in labels
+    ]
     gradients = [
         torch.autograd.grad(features, list(outputs.values()), cotangent, retain_graph=more > 0, allow_unused=True)
         for more, cotangent in zip(reversed(range(label_draws)), towards, strict=True)
@@ -171,8 +144,18 @@ def _squared_gradients(
 
 
 def _has_filters(module: torch.nn.Module) -> bool:
-    kinds = (torch.nn.Conv2d, torch.nn.Linear, *_Norms)
-    return isinstance(module, kinds) and module.weight is not None
+    if isinstance(module, _Norms):
+        return module.weight is not None
+    for kind in (torch.nn.Conv2d, torch.nn.Linear):
+        if isinstance(module, kind):
+            if type(module).forward is not kind.forward:
+                # What its weights are multiplied with is not its input as it stands.
+                raise TaskError(
+                    f"the probe network has layers of a kind of its own, {type(module).__name__}",
+                    mend="choose another probe",
+                )
+            return True
+    return False
 
 
 def _layer_squares(
@@ -200,19 +183,40 @@ def _layer_squares(
             weighted = _channels_last(module, g).reshape(standardised.shape) * standardised
             squares += weighted.sum(dim=1).square().sum(dim=0)
         return squares
-    groups = module.groups if isinstance(module, torch.nn.Conv2d) else 1
-    if isinstance(module, torch.nn.Conv2d):
-        patches = _patches(module, given)
-        outs = [g.flatten(2) for g in gradients]
-    else:
-        patches = given.reshape(images, -1, given.shape[-1]).mT
-        outs = [g.reshape(images, -1, g.shape[-1]).mT for g in gradients]
-    # From here on: (images, groups, weights of a filter or filters of a group, positions).
-    positions = patches.shape[2]
-    patches = patches.reshape(images, groups, -1, positions)
-    outs = [g.reshape(images, groups, -1, positions) for g in outs]
-    weights, filters = patches.shape[2], outs[0].shape[2]
-    squares = torch.zeros(groups, filters)
+    if not isinstance(module, torch.nn.Conv2d):
+        patches = given.reshape(images, 1, -1, given.shape[-1]).mT
+        outs = [g.reshape(images, 1, -1, g.shape[-1]).mT for g in gradients]
+        return _summed_squares(patches, outs).flatten()
+    area = module.kernel_size[0] * module.kernel_size[1]
+    positions = gradients[0][0, 0].numel()
+    step = max(1, PATCH_NUMBERS // (given.shape[1] * area * positions))
+    squares = torch.zeros(module.groups, module.out_channels // module.groups)
+    for first in range(0, images, step):
+        part = slice(first, first + step)
+        patches = _grouped(_patches(module, given[part]), module.groups)
+        outs = [_grouped(g[part].flatten(2), module.groups) for g in gradients]
+        squares += _summed_squares(patches, outs)
+    return squares.flatten()
+
+
+def _grouped(values: torch.Tensor, groups: int) -> torch.Tensor:
+    """From (images, channels, positions) to (images, groups, channels of a group, positions)."""
+    return values.reshape(len(values), groups, -1, values.shape[2])
+
+
+def _summed_squares(patches: torch.Tensor, outs: list[torch.Tensor]) -> torch.Tensor:
+    """Squared gradients of filters, averaged over a filter's weights, summed over images and draws.
+
+    Args:
+        patches: What filters see, of shape (images, groups, weights of a filter, positions).
+        outs: For each draw the gradient with respect to what filters put out, of shape (images, groups, filters of
+            a group, positions).
+
+    Returns:
+        Tensor of shape (groups, filters of a group).
+    """
+    weights, positions, filters = *patches.shape[2:], outs[0].shape[2]
+    squares = torch.zeros(outs[0].shape[1:3])
     if positions * (weights / len(outs) + filters) < filters * weights:
         # With fewer positions than weights, squared lengths by way of the patches' inner products are cheaper
         # (as in "ghost norms": Li et al., "Large language models can be strong differentially private learners",
@@ -224,11 +228,14 @@ def _layer_squares(
         for g in outs:
             squares += (g @ patches.mT).square().sum(dim=(0, 3))
     # Inner products may leave a zero slightly negative.
-    return squares.flatten().clamp(min=0) / weights
+    return squares.clamp(min=0) / weights
 
 
 def _patches(module: torch.nn.Conv2d, given: torch.Tensor) -> torch.Tensor:
     """What each filter sees at each position: shape (images, input channels x kernel area, positions)."""
+    if module.kernel_size == (1, 1) and module.padding in ((0, 0), "valid", "same"):
+        down, right = module.stride
+        return given[:, :, ::down, ::right].flatten(2)
     sides = []
     for axis in (1, 0):
         if module.padding == "same":

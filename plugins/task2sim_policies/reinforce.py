@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,38 +13,46 @@ from pydantic import Field
 from task2sim import (
     ComponentConfig,
     Interval,
-    ParameterPolicy,
     ParameterSetting,
     ParameterSpace,
     PluginError,
     PolicyState,
     Prediction,
     TaskEmbedding,
-    TaskError,
     TaskScore,
     spawn_generator,
     spawn_seed,
 )
+from task2sim_policies.distributions import Distribution
 from task2sim_policies.levels import LevelGrid, Levels, level_key
-from task2sim_policies.states import check_space, described
+from task2sim_policies.nearness import Nearness
+from task2sim_policies.records import centred, mean_over_tasks
+from task2sim_policies.searching import SearchingPolicy
 
 if TYPE_CHECKING:
-    from task2sim_policies.network import PolicyNetwork
+    from task2sim_policies.network import Learner
 
 NOISE_EPOCHS = 5
 """The exploration noise falls every so many epochs (the authors' code)."""
 
+REFIT_STEPS = 400
+"""Steps on all that is known when a network must begin anew, because tasks came to those of a saved state."""
 
-class Task2SimPolicy(ParameterPolicy):
+
+class Task2SimPolicy(SearchingPolicy):
     """An MLP on the embedding with one softmax head a parameter, learned by REINFORCE.
 
     Source: Mishra et al., "Task2Sim", CVPR 2022, section 3.2 and supplementary. The greedy action's reward is the
     baseline and the best setting seen of each task is imitated. It differs from the authors' code in that each
     task's advantage weighs that task's own log-probability, and in what makes few pre-trainings suffice: the search
-    begins with settings that fill the space; embeddings are projected on the seen tasks' principal axes and whitened;
+    begins with settings that fill the space; the network is told of a task how near it is to each of the seen ones;
     rewards are standardised task by task; every score is learned from again and again (`replay`), also for made-up
-    tasks between the seen ones; weights decay. With a small budget most of the learning is replay.
+    tasks between the seen ones. With a small budget most of the learning is replay.
+
+    Where the space lists its settings, the policy is its network's distribution restricted to those.
     """
+
+    name: ClassVar[str] = "task2sim"
 
     class Config(ComponentConfig):
         """How the policy searches and learns."""
@@ -57,7 +65,7 @@ class Task2SimPolicy(ParameterPolicy):
         replay: Annotated[int, Field(ge=0, description="steps on all known scores when there are new ones")] = 100
         imitation: Annotated[float, Field(ge=0, description="weight of imitating each task's best setting")] = 0.05
         hidden: Annotated[int, Field(ge=1, description="width of the two hidden layers")] = 64
-        learning_rate: Annotated[float, Field(gt=0, description="step size of AdamW")] = 3e-3
+        learning_rate: Annotated[float, Field(gt=0, description="step size of Adam")] = 3e-3
         interval_levels: Annotated[int, Field(ge=2, description="values tried of a parameter with bounds")] = 5
 
     def __init__(self, config: Config) -> None:
@@ -65,164 +73,162 @@ class Task2SimPolicy(ParameterPolicy):
 
     def start(self, space: ParameterSpace, seed: int) -> None:
         """Forget everything and begin with the settings that fill the space."""
-        self._grid = LevelGrid(space, self._config.interval_levels)
-        self._seed = seed
-        self._generator = spawn_generator(seed, "task2sim-policy")
-        self._design = self._grid.design(spawn_generator(seed, "task2sim-policy", "design"))
-        self._epoch = 0
-        self._known: dict[tuple[int, ...], int] = {}
-        self._scores: dict[str, dict[int, float]] = {}
-        self._drawn: Levels | None = None
-        self._network: PolicyNetwork | None = None
+        self._interval_levels = self._config.interval_levels
+        super().start(space, seed)
 
-    def propose(self, tasks: Mapping[str, TaskEmbedding], n: int) -> list[ParameterSetting]:
+    def prepare(self) -> None:
+        """Begin the first round."""
+        self._grid = LevelGrid(self.space, self._interval_levels)
+        # A search that goes on must not repeat the draws of the one before.
+        self._generator = spawn_generator(self.seed, "task2sim-policy", f"after {len(self.records.settings)}")
+        self._design = self._grid.design(spawn_generator(self.seed, "policy", "design"))
+        self._epoch = 0
+        self._learner: Learner | None = None
+        self._levels: list[Levels] = []
+        self._positions: dict[tuple[int, ...], int] = {}
+        self._round: tuple[Levels, Levels] | None = None
+
+    def met(self) -> None:
+        """Make a network for the tasks, and teach it what is known."""
+        self._build(self._config.hidden)
+        if self.records.settings:
+            self._taught.replay(REFIT_STEPS)
+
+    def suggest(self, tasks: Sequence[str], n: int) -> list[ParameterSetting]:
         """First the settings that fill the space; then each task's greedy setting and one drawn for it."""
-        if self._network is None:
-            self._meet(tasks)
-        wanted = min(n, self._config.initial - len(self._known))
-        if wanted > 0 and (settings := list(islice(self._design, wanted))):
-            return settings
-        if self._epoch == self._config.epochs:
+        known = {*self.records.settings, *self.proposed}
+        wanted = min(n, self._config.initial - len(known))
+        if wanted > 0 and (design := list(islice((s for s in self._design if s not in known), wanted))):
+            return design
+        if len(known) >= self._grid.size and self._config.replay:
+            # Replay has learned from every score there can be; draws would not add to it.
             return []
-        noise = self._config.exploration / (1 + self._epoch // NOISE_EPOCHS)
-        probabilities = self._probabilities()
-        self._epoch += 1
-        self._greedy = probabilities.argmax(axis=2)
-        self._drawn = self._draw(probabilities, noise)
-        return self._affordable(probabilities, n)
+        rows = [list(self.records.vectors).index(task) for task in tasks]
+        while self._epoch < self._config.epochs:
+            noise = self._config.exploration / (1 + self._epoch // NOISE_EPOCHS)
+            self._epoch += 1
+            distribution = Distribution(self._grid, self._taught.network.log_probabilities(self._tasks[rows]))
+            greedy, drawn = distribution.most_probable(), distribution.draw(noise, self._generator)
+            self._round = (self._among_all(rows, drawn), self._among_all(rows, greedy))
+            if settings := self._untried(distribution, greedy, drawn, known, n):
+                return settings
+            self._reinforce()
+        return []
 
     def observe(self, scores: Sequence[TaskScore]) -> None:
         """Remember the scores and take policy gradient steps."""
-        before = len(self._known)
-        for score in scores:
-            if not np.isfinite(score.value):
-                raise TaskError(f"the score of task {score.task!r} is {score.value}", mend="scores must be finite")
-            position = self._known.setdefault(level_key(self._grid.levels(score.setting)), len(self._known))
-            self._scores[score.task][position] = score.value
-        news = len(self._known) > before
-        if news:
-            self._learner.remember(np.array(list(self._known)), self._rewards())
-        if self._drawn is not None:
-            self._learner.reinforce(self._positions(self._drawn), self._positions(self._greedy))
-        if news:
-            self._learner.replay(self._config.replay)
+        super().observe(scores)
+        if scores:
+            self._remember()
+            self._reinforce()
+            self._taught.replay(self._config.replay)
 
     def predict(self, embedding: TaskEmbedding) -> Prediction:
-        """The most probable value of each parameter, with the probabilities of all where they can be listed."""
-        if self._network is None:
-            raise PluginError("the policy has not met any task yet", mend="let a study run first")
-        length = len(self._projection.mean)
-        if embedding.vector.shape != (length,):
-            raise TaskError(
-                f"the embedding of task {embedding.task!r} has {len(embedding.vector)} numbers, the policy expects "
-                f"{length}",
-                mend="embed it as the tasks the policy learned from",
-            )
-        probabilities = self._network.probabilities(self._projection(embedding.vector[None]))[0]
+        """The most probable setting, with the probabilities of each parameter's values where they can be listed."""
+        self.records.check(embedding)
+        network = self._taught.network
+        distribution = Distribution(self._grid, network.log_probabilities(self._nearness(embedding.vector[None])))
+        (probabilities,) = distribution.probabilities()
         return Prediction(
-            setting=self._grid.setting(probabilities.argmax(axis=1)),
+            setting=self._grid.setting(distribution.most_probable()[0]),
             probabilities={
                 parameter.name: tuple(row[:count].tolist())
-                for parameter, row, count in zip(self._grid.space, probabilities, self._grid.counts, strict=True)
+                for parameter, row, count in zip(self.space, probabilities, self._grid.counts, strict=True)
                 if not isinstance(parameter, Interval)
             },
         )
 
     def state(self) -> PolicyState:
-        """The network's weights, the embeddings' coordinates and the space."""
-        if self._network is None:
-            raise PluginError("the policy has not met any task yet", mend="let a study run first")
-        return PolicyState(
-            arrays={"mean": self._projection.mean, "basis": self._projection.basis, **self._network.arrays()},
-            data={
-                "space": described(self._grid.space),
-                "hidden": self._network.hidden,
-                "interval_levels": self._grid.interval_levels,
-            },
-        )
+        """The network's weights beside what the policy remembers."""
+        base = super().state()
+        network = self._taught.network
+        own = {"hidden": network.hidden, "interval_levels": self._interval_levels, "levels": self._grid.values}
+        return PolicyState({**base.arrays, **network.arrays()}, {**base.data, **own})
 
     def load_state(self, space: ParameterSpace, state: PolicyState) -> None:
-        """Take up saved weights, for predictions."""
-        from task2sim_policies.network import EmbeddingProjection, PolicyNetwork
+        """Take up what was remembered, and the network if it chooses among the same values."""
+        self._interval_levels = state.data.get("interval_levels", self._config.interval_levels)
+        super().load_state(space, state)
+        if state.data["levels"] == self._grid.values:
+            self._build(state.data["hidden"])
+            self._taught.network.load_arrays(state.arrays)
+        else:
+            self.met()
 
-        check_space(space, state)
-        self._grid = LevelGrid(space, state.data["interval_levels"])
-        self._projection = EmbeddingProjection(np.array(state.arrays["mean"]), np.array(state.arrays["basis"]))
-        inputs = self._projection.basis.shape[1]
-        self._network = PolicyNetwork(inputs, state.data["hidden"], self._grid.counts, seed=0)
-        self._network.load_arrays(state.arrays)
+    @property
+    def _taught(self) -> Learner:
+        if self._learner is None:
+            raise PluginError("the policy has not met any task yet", mend="let a study run first")
+        return self._learner
 
-    def _meet(self, tasks: Mapping[str, TaskEmbedding]) -> None:
-        from task2sim_policies.network import EmbeddingProjection, Learner, PolicyNetwork
+    def _build(self, hidden: int) -> None:
+        """An untaught network for the tasks met."""
+        from task2sim_policies.network import Learner, PolicyNetwork
 
-        if len({embedding.vector.shape for embedding in tasks.values()}) != 1:
-            raise TaskError("a policy needs one or more embeddings, all of the same length")
-        vectors = np.stack([embedding.vector for embedding in tasks.values()])
-        self._scores = {name: {} for name in tasks}
-        self._projection = EmbeddingProjection.fit(vectors)
-        self._coordinates = self._projection(vectors)
-        inputs = self._coordinates.shape[1]
-        seed = spawn_seed(self._seed, "task2sim-policy", "weights")
-        self._network = PolicyNetwork(inputs, self._config.hidden, self._grid.counts, seed)
+        vectors = np.stack(list(self.records.vectors.values()))
+        self._nearness = Nearness(vectors)
+        self._tasks = self._nearness(vectors)
+        seed = spawn_seed(self.seed, "task2sim-policy", "weights")
         self._learner = Learner(
-            self._network,
-            self._coordinates,
-            self._projection.spread,
+            PolicyNetwork(len(vectors), hidden, self._grid.counts, seed),
+            self._tasks,
+            self._grid.listed,
             self._config.learning_rate,
             self._config.imitation,
-            spawn_generator(self._seed, "task2sim-policy", "made-up tasks"),
+            spawn_generator(self.seed, "task2sim-policy", "made-up tasks"),
         )
+        if self.records.settings:
+            self._remember()
 
-    def _draw(self, probabilities: NDArray[np.float64], noise: float) -> Levels:
-        """Draw a setting for each row of probabilities (N, P, levels), a share of them uniformly; shape (N, P)."""
-        exists = np.arange(probabilities.shape[2]) < self._grid.counts[:, None]
-        noisy = (1 - noise) * probabilities + noise * exists / self._grid.counts[:, None]
-        uniforms = self._generator.random((*noisy.shape[:2], 1))
-        drawn: Levels = np.minimum((noisy.cumsum(axis=2) < uniforms).sum(axis=2), self._grid.counts - 1)
-        return drawn
+    def _remember(self) -> None:
+        self._levels += [self._grid.levels(setting) for setting in self.records.settings[len(self._levels) :]]
+        self._positions = {level_key(levels): position for position, levels in enumerate(self._levels)}
+        self._taught.remember(np.array(self._levels), self._rewards())
 
-    def _affordable(self, probabilities: NDArray[np.float64], n: int) -> list[ParameterSetting]:
-        """Greedy and drawn settings, tasks in random order; at most `n` that were not tried, one if there is any."""
-        assert self._drawn is not None
-        chosen: dict[tuple[int, ...], None] = {}
-        news = 0
+    def _reinforce(self) -> None:
+        """Learn from the round's draws, once."""
+        if self._round is not None:
+            drawn, greedy = (self._position(levels) for levels in self._round)
+            self._taught.reinforce(drawn, greedy)
+        self._round = None
 
-        def consider(levels: Levels) -> None:
-            nonlocal news
-            key = level_key(levels)
-            if key not in chosen and (key in self._known or news < n):
-                news += key not in self._known
-                chosen[key] = None
+    def _among_all(self, rows: Sequence[int], levels: Levels) -> Levels:
+        """Settings of these tasks among those of all tasks met: shape (T, P), -1 for the others."""
+        every = np.full((len(self._tasks), levels.shape[1]), -1, dtype=np.int64)
+        every[rows] = levels
+        return every
 
-        for task in self._generator.permutation(len(probabilities)):
-            consider(self._greedy[task])
-            consider(self._drawn[task])
-        if not news and len(self._known) < self._grid.size:
-            consider(self._untried(probabilities))
-        return [self._grid.setting(np.array(key)) for key in chosen]
+    def _position(self, levels: Levels) -> NDArray[np.int64]:
+        """Which of the known settings each is, -1 if none: shape (T,)."""
+        return np.array([self._positions.get(level_key(row), -1) for row in levels])
 
-    def _untried(self, probabilities: NDArray[np.float64]) -> Levels:
-        """A setting that was not tried, so that a policy that has settled does not stop the search.
+    def _untried(
+        self, distribution: Distribution, greedy: Levels, drawn: Levels, known: set[ParameterSetting], n: int
+    ) -> list[ParameterSetting]:
+        """Greedy and drawn settings that were not tried, tasks in random order; at most `n`.
 
-        It is drawn for some task, with as little noise as it takes.
+        If all were tried, one that was not, so that a policy that has settled does not stop the search: drawn with as
+        little noise as it takes.
         """
-        row = probabilities[self._generator.integers(len(probabilities))]
-        draws = [self._draw(np.repeat(row[None], 5, axis=0), float(noise)) for noise in np.linspace(0, 1, 20)]
-        candidates = map(level_key, np.concatenate([*draws, self._grid.candidates(self._generator)]))
-        untried = (key for key in candidates if key not in self._known)
-        return np.array(next(untried, next(iter(self._known))))
-
-    def _probabilities(self) -> NDArray[np.float64]:
-        assert self._network is not None
-        return self._network.probabilities(self._coordinates)
-
-    def _positions(self, levels: Levels) -> NDArray[np.int64]:
-        return np.array([self._known.get(level_key(row), -1) for row in levels])
+        order = self._generator.permutation(len(distribution))
+        wanted = dict.fromkeys(self._grid.setting(levels) for task in order for levels in (greedy[task], drawn[task]))
+        settings = [setting for setting in wanted if setting not in known][:n]
+        if settings or len(known) >= self._grid.size:
+            return settings
+        draws = [distribution.draw(float(noise), self._generator)[order] for noise in np.linspace(0, 1, 20)]
+        candidates = map(self._grid.setting, np.concatenate([*draws, self._grid.candidates(self._generator)]))
+        return list(islice((setting for setting in candidates if setting not in known), 1))
 
     def _rewards(self) -> NDArray[np.float64]:
-        """Scores on each task's own scale, so that easy and hard tasks count alike; shape (tasks, settings)."""
-        scores = np.array([[by.get(i, np.nan) for i in range(len(self._known))] for by in self._scores.values()])
-        centred = scores - np.nanmean(scores, axis=1, keepdims=True)
-        spread = np.nanstd(scores, axis=1, keepdims=True)
-        rewards: NDArray[np.float64] = np.nan_to_num(centred / np.where(spread > 0, spread, 1.0))
-        return rewards
+        """Scores on each task's own scale, so that easy and hard tasks count alike; shape (tasks, settings).
+
+        Where a score is missing, what the setting is worth on average.
+        """
+        scores = self.records.table(self.records.vectors)
+        known = ~np.isnan(scores)
+        counts = np.maximum(known.sum(axis=1, keepdims=True), 1)
+        rewards = centred(scores)
+        spread = np.sqrt(np.square(np.where(known, rewards, 0.0)).sum(axis=1, keepdims=True) / counts)
+        standardised = rewards / np.where(spread > 0, spread, 1.0)
+        filled: NDArray[np.float64] = np.where(known, standardised, mean_over_tasks(standardised))
+        return filled

@@ -5,13 +5,32 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from task2sim import ParameterError, ParameterSpace, PolicyState
+from task2sim import ParameterError, ParameterSpace, PluginError, PolicyState
 
 
 def described(space: ParameterSpace) -> list[dict[str, Any]]:
     """The space as JSON gives it back, so that descriptions can be compared."""
     plain: list[dict[str, Any]] = json.loads(json.dumps(space.describe()))
     return plain
+
+
+def check_policy(name: str, state: PolicyState) -> None:
+    """Refuse a state that another policy saved.
+
+    Args:
+        name: The name of the policy that is to take up the state.
+        state: The state; ``policy`` in its data names the policy that saved it.
+
+    Raises:
+        PluginError: it is another one.
+    """
+    saved = state.data.get("policy")
+    if saved != name:
+        other = f"policy {saved!r}" if isinstance(saved, str) else "an earlier version or another policy"
+        raise PluginError(
+            f"policy {name!r} can't take up what {other} has learned",
+            mend="choose the policy that saved it, or let this one learn anew",
+        )
 
 
 def check_space(space: ParameterSpace, state: PolicyState) -> None:

@@ -18,18 +18,24 @@ from task2sim.summary import Row, final_table
 FIRST_REPLICATE = "comparison 0"
 """The comparison's first seeds: every setting but some random ones has a dataset rendered with them."""
 
+ORACLE = "oracle"
+"""The comparison's method that knows the whole reward table: no rival, but a bound."""
+
 
 @attrs.frozen
 class TaskFacts:
-    """A task as the report shows it; ``train``, ``val`` and ``test`` are numbers of images."""
+    """A task as the report shows it; ``train``, ``val`` and ``test`` are numbers of images.
+
+    Of a task whose scores were looked up nothing but name and role is known.
+    """
 
     name: str
     role: str
-    domain: str
-    classes: int
-    train: int
-    val: int
-    test: int
+    domain: str | None = None
+    classes: int | None = None
+    train: int | None = None
+    val: int | None = None
+    test: int | None = None
 
 
 @attrs.frozen
@@ -37,8 +43,9 @@ class Cell:
     """What a policy wants of one parameter for one task.
 
     Attributes:
-        text: A probability, or the predicted value.
-        strength: How much the images vary by it, or how sure the policy is, in [0, 1].
+        text: A probability, an effect on the score, or the predicted value.
+        strength: How much the images vary by it, or how sure the policy is, in [0, 1]; of an effect, in [-1, 1], its
+            size beside the others.
         marked: Whether it is a toggle that the predicted setting varies.
     """
 
@@ -114,16 +121,19 @@ class Content:
         facts: The run's facts, such as ``"study"``.
         metric: What scores measure, such as ``"accuracy"``.
         tasks: Seen tasks, then unseen ones.
-        parameters: Names of the simulator's parameters.
+        parameters: Names of the parameters.
         settings_in_all: How many settings there are; infinite if a parameter is an interval.
         table: The final table; its first row is the policy's.
         comparison_pretrainings: Pre-trainings behind the final table, without untrained backbones.
         settings_of: How many settings each method rendered.
         learned: For each task, a cell for each parameter.
         has_probabilities: Whether the policy gave probabilities.
+        effects: For each task, a cell for each parameter: what it does to the score that the policy expects. Empty
+            if the policy expects no scores.
         pictured: Settings to show images of; the predicted ones first.
         words: Settings in words, by key.
         predictions: The predicted setting's key for each task.
+        oracle: The key of each task's best setting in the reward table; empty without one.
         search: What the search tried, in order.
         distances: Distance of each pair of tasks.
         embedding: Length of the embeddings.
@@ -141,9 +151,11 @@ class Content:
     settings_of: dict[str, int]
     learned: dict[str, list[Cell]]
     has_probabilities: bool
+    effects: dict[str, list[Cell]]
     pictured: list[Pictured]
     words: dict[str, str]
     predictions: dict[str, str]
+    oracle: dict[str, str]
     search: list[Tried]
     distances: dict[tuple[str, str], float]
     embedding: int
@@ -153,6 +165,11 @@ class Content:
     def of_role(self, role: str) -> list[TaskFacts]:
         """The seen or the unseen tasks."""
         return [task for task in self.tasks if task.role == role]
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether scores come from a reward table, and nothing was rendered or trained."""
+        return "rewards" in self.facts
 
     @property
     def headline_task(self) -> TaskFacts:
@@ -188,6 +205,7 @@ def read_content(folder: Path) -> Content:
     probabilities: dict[tuple[str, str], dict[str, float]] = {}
     for row in query("SELECT * FROM probabilities ORDER BY rowid"):
         probabilities.setdefault((row["task"], row["parameter"]), {})[row["choice"]] = row["probability"]
+    expected = _expectations(results)
     tasks = [
         TaskFacts(**row)
         for row in query("SELECT name, role, domain, classes, train, val, test FROM tasks ORDER BY position")
@@ -220,9 +238,16 @@ def read_content(folder: Path) -> Content:
             for task in tasks
         },
         has_probabilities=bool(probabilities),
+        effects=_effects(
+            {task.name: choices[predictions[task.name]] for task in tasks} if expected else {}, parameters, expected
+        ),
         pictured=pictured_settings(results),
         words=words,
         predictions=predictions,
+        oracle={
+            row["task"]: row["setting"]
+            for row in query("SELECT task, setting FROM comparison WHERE method = ?", (ORACLE,))
+        },
         search=_search(results, words, [task.name for task in tasks]),
         distances={
             (row["first"], row["second"]): row["distance"]
@@ -240,7 +265,7 @@ def pictured_settings(results: Results) -> list[Pictured]:
         "SELECT c.method, c.position, c.task, c.setting, t.dataset FROM comparison c JOIN trials t"
         " ON t.phase = 'comparison' AND t.setting = c.setting AND t.replicate = c.replicate"
         " JOIN tasks ON tasks.name = c.task"
-        " WHERE c.replicate = ? AND c.setting != ? ORDER BY c.position, tasks.position, c.rowid",
+        " WHERE c.replicate = ? AND c.setting != ? AND t.dataset != '' ORDER BY c.position, tasks.position, c.rowid",
         (FIRST_REPLICATE, UNTRAINED),
     )
     found: dict[tuple[str, str], Pictured] = {}
@@ -295,6 +320,48 @@ def _cell(kind: str, value: Any, probabilities: Mapping[str, float], in_run: lis
     return Cell(_plain(value), 0.0, False)
 
 
+def _expectations(results: Results) -> dict[tuple[str, str], dict[str, float]]:
+    """The score expected with each value, for each task and parameter."""
+    expected: dict[tuple[str, str], dict[str, float]] = {}
+    # Runs of versions before 0.3 lack the table.
+    if results.query("SELECT 1 FROM sqlite_master WHERE name = 'expectations'"):
+        for row in results.query("SELECT * FROM expectations ORDER BY rowid"):
+            expected.setdefault((row["task"], row["parameter"]), {})[row["choice"]] = row["score"]
+    return expected
+
+
+def _effects(
+    predicted: Mapping[str, Mapping[str, Any]],
+    parameters: list[dict[str, Any]],
+    expected: Mapping[tuple[str, str], Mapping[str, float]],
+) -> dict[str, list[Cell]]:
+    """What each parameter does to the expected score.
+
+    Of a toggle: what varying adds. Of a choice: what the value that was chosen adds to the best of the others.
+    """
+    points: dict[tuple[str, str], float] = {}
+    for task, setting in predicted.items():
+        for parameter in parameters:
+            name = parameter["name"]
+            if scores := dict(expected.get((task, name), {})):
+                value = "1" if parameter["type"] == "toggle" else str(setting[name])
+                points[task, name] = 100 * (scores.pop(value) - max(scores.values()))
+    largest = max(map(abs, points.values()), default=0.0) or 1.0
+    effects: dict[str, list[Cell]] = {}
+    for task, setting in predicted.items():
+        cells = effects.setdefault(task, [])
+        for parameter in parameters:
+            name, value = parameter["name"], setting[parameter["name"]]
+            is_toggle = parameter["type"] == "toggle"
+            if (task, name) not in points:
+                cells.append(Cell(_plain(value), 0.0, is_toggle and value == 1))
+                continue
+            gain = points[task, name]
+            text = f"{round(gain, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
+            cells.append(Cell(text if is_toggle else f"{value} {text}", gain / largest, is_toggle and value == 1))
+    return effects
+
+
 def _search(results: Results, words: Mapping[str, str], tasks: list[str]) -> list[Tried]:
     scores: dict[str, dict[str, float]] = {}
     for row in results.query("SELECT setting, task, value FROM scores WHERE phase = 'search'"):
@@ -315,7 +382,7 @@ def _work(results: Results) -> Work:
     )
     (backbones,) = results.query(
         "SELECT COUNT(*) AS n, TOTAL(seconds) AS seconds FROM (SELECT MAX(pretrain_seconds) AS seconds FROM trials"
-        " WHERE setting != ? GROUP BY backbone)",
+        " WHERE setting != ? AND backbone != '' GROUP BY backbone)",
         (UNTRAINED,),
     )
     (scores,) = results.query(

@@ -10,10 +10,11 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec
 from xml.etree import ElementTree
 
+import attrs
 import numpy as np
 
 from task2sim_report.content import Cell, Tried, spaced
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 # Colours are drawn as these and become the page's variables, since matplotlib knows no CSS.
-INK, FAINT, LINE, ACCENT, HEAT = "#010101", "#020202", "#030303", "#040404", "#050505"
-VARIABLES = {INK: "--ink", FAINT: "--faint", LINE: "--line", ACCENT: "--accent", HEAT: "--heat"}
+INK, FAINT, LINE, ACCENT, HEAT, COLD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
+VARIABLES = {INK: "--ink", FAINT: "--faint", LINE: "--line", ACCENT: "--accent", HEAT: "--heat", COLD: "--cold"}
 
 STRONGEST = 0.85
 """Opacity of the strongest cell of a heat map: text stays legible on it."""
@@ -39,8 +40,14 @@ LEAST_RANGE = 4.0
 LARGEST_SCALE = 1.15
 """A figure grows with the page to this many CSS pixels a unit, so that text is never shouting."""
 
-CHARACTER = 6.9
-"""Width of a character of 12 units, roughly."""
+SMALLEST_SCALE = 0.8
+"""It shrinks to this many and then scrolls, so that text stays legible on a phone."""
+
+LONGEST_NAME = 24
+"""Characters of a task's name in a figure."""
+
+CHARACTER = 7.6
+"""Width of a character of 12 units, in a wide typeface."""
 
 
 def _drawn(draw: Callable[P, Figure]) -> Callable[P, str]:
@@ -97,51 +104,78 @@ def task_bars(methods: Sequence[tuple[str, Score]], limit: float) -> Figure:
 
 
 @_drawn
-def heat_map(rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Figure:
-    """Cells that are darker where they are stronger, with their texts; marked ones have a frame."""
+def heat_map(
+    tasks: Sequence[str], parameters: Sequence[str], cells: Sequence[Sequence[Cell]], unseen: Collection[str] = ()
+) -> Figure:
+    """Cells with their texts, darker where they are stronger, cold where they are negative; marked ones have a frame.
+
+    Args:
+        tasks: Names of the rows.
+        parameters: Names of the columns.
+        cells: For each task, a cell for each parameter.
+        unseen: Which of the tasks bear the mark of unseen ones.
+    """
     side = max(46.0, 7 * max(len(cell.text) for row in cells for cell in row) + 8)
-    left, top, overhang = _row_labels(rows), _column_labels(columns), 0.71 * CHARACTER * len(columns[-1])
-    figure, axes = _canvas(left + side * len(columns) + overhang, top + 28 * len(rows) + 2)
-    _grid(axes, (left, top, side, 28), rows, [spaced(column) for column in columns], cells)
+    left, top, overhang = _row_labels(tasks), _column_labels(parameters), 0.71 * CHARACTER * len(parameters[-1])
+    figure, axes = _canvas(left + side * len(parameters) + overhang, top + 28 * len(tasks) + 2)
+    _grid(axes, _Place(left, top, side, 28), tasks, [spaced(name) for name in parameters], cells, unseen)
     return figure
 
 
 @_drawn
-def distance_map(names: Sequence[str], distances: Mapping[tuple[str, str], float]) -> Figure:
-    """Distances between two or more tasks, with the tree of average linkage; near tasks lie side by side."""
+def distance_map(
+    names: Sequence[str], distances: Mapping[tuple[str, str], float], unseen: Collection[str] = ()
+) -> Figure:
+    """Distances between two or more tasks, with the tree of average linkage; near tasks lie side by side.
+
+    Numbers have three digits, which stay legible with thirty tasks; zeros before the point are left out. Where all
+    are very small or large, their unit is in the corner.
+
+    Args:
+        names: The tasks.
+        distances: Of each pair, in both orders.
+        unseen: Which of the tasks bear the mark of unseen ones.
+    """
     from scipy.cluster.hierarchy import dendrogram, linkage
     from scipy.spatial.distance import squareform
 
     table = np.array([[distances[first, second] for second in names] for first in names])
     table = (table + table.T) / 2
     np.fill_diagonal(table, 0.0)
-    tree = dendrogram(linkage(squareform(table, checks=False), "average"), no_plot=True)
+    tree = dendrogram(linkage(squareform(table, checks=False), "average", optimal_ordering=True), no_plot=True)
     order = tree["leaves"]
     far = float(table.max()) or 1.0
+    text, unit = _three_digits(far)
     cells = [
         [
-            Cell("", 0.0, False) if i == j else Cell(f"{table[i, j]:.3f}", 1 - float(table[i, j]) / far, False)
+            Cell("", 0.0, False) if i == j else Cell(text(table[i, j]), 1 - float(table[i, j]) / far, False)
             for j in order
         ]
         for i in order
     ]
     ordered = [names[i] for i in order]
-    side, height, branches = 52.0, 28.0, 110.0
+    width, branches = min(48.0, max(24.0, 660 / len(names))), 90.0
+    height = min(28.0, max(18.0, 0.62 * width))
     left, top = _row_labels(ordered), _column_labels(ordered)
-    end = left + side * len(names)
-    figure, axes = _canvas(end + branches + 10, top + height * len(names) + 2)
-    _grid(axes, (left, top, side, height), ordered, ordered, cells)
+    end, bottom = left + width * len(names), top + height * len(names)
+    figure, axes = _canvas(end + branches + 18, bottom + 18)
+    place = _Place(left, top, width, height, size=11 if width > 34 else 9.5)
+    _grid(axes, place, ordered, ordered, cells, unseen)
+    if unit:
+        axes.text(0, top - 5, unit, va="baseline", size=place.size, color=FAINT)
     longest = max(max(heights) for heights in tree["dcoord"]) or 1.0
     # scipy puts leaf k at 10 k + 5.
     for leaves, heights in zip(tree["icoord"], tree["dcoord"], strict=True):
         x = [end + 6 + branches * height_ / longest for height_ in heights]
         axes.plot(x, [top + height * leaf / 10 for leaf in leaves], color=FAINT, linewidth=1.4)
+    for x_, number in ((end + 6, "0"), (end + 6 + branches, text(longest))):
+        axes.text(x_, bottom + 12, number, ha="center", va="baseline", size=place.size, color=FAINT)
     return figure
 
 
 @_drawn
 def search_curve(tried: Sequence[Tried], task: str | None) -> Figure:
-    """Reward against distinct pre-trainings, with the best so far.
+    """Reward against the number of settings tried, with the best so far.
 
     Args:
         tried: What the search tried.
@@ -152,7 +186,8 @@ def search_curve(tried: Sequence[Tried], task: str | None) -> Figure:
     figure = _figure(*((480.0, 210.0) if task is None else (290.0, 160.0)), layout="constrained")
     axes = figure.add_subplot()
     axes.step(numbers, np.maximum.accumulate(values), where="post", color=ACCENT, linewidth=2)
-    axes.plot(numbers, values, "o", color=FAINT, markersize=6 if task is None else 4, markeredgewidth=0)
+    size = (6 if task is None else 4) * min(1, max(0.5, 50 / len(tried)))
+    axes.plot(numbers, values, "o", color=FAINT, markersize=size, markeredgewidth=0)
     axes.set_xlim(0.5, len(tried) + 0.5)
     middle, half = (max(values) + min(values)) / 2, (max(values) - min(values)) / 2
     reach = max(1.1 * half, LEAST_RANGE / 2)
@@ -160,7 +195,7 @@ def search_curve(tried: Sequence[Tried], task: str | None) -> Figure:
     axes.locator_params(axis="x", integer=True, nbins=8)
     axes.locator_params(axis="y", nbins=4)
     if task is None:
-        axes.set_xlabel("distinct pre-trainings")
+        axes.set_xlabel("settings tried")
         axes.set_ylabel("reward (%)")
     axes.grid(axis="y", color=LINE, linewidth=1)
     axes.set_axisbelow(True)
@@ -187,35 +222,70 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _three_digits(far: float) -> tuple[Callable[[float], str], str]:
+    """How to write numbers up to `far` with three digits in all, and in which unit; no unit if it is 1."""
+    exponent = math.floor(math.log10(far)) + 1
+    unit = 1.0 if 0 <= exponent <= 3 else 10.0**exponent
+    decimals = max(0, 3 - exponent) if unit == 1 else 3
+
+    def text(value: float) -> str:
+        written = f"{value / unit:.{decimals}f}"
+        return written.removeprefix("0") if decimals == 3 else written
+
+    return text, "" if unit == 1 else f"× {unit:g}"
+
+
+def _short(name: str) -> str:
+    """The name, without its middle if it is too long: names that begin alike often end differently."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}…{name[-8:]}"
+
+
 def _row_labels(names: Sequence[str]) -> float:
-    return CHARACTER * max(map(len, names)) + 10
+    return CHARACTER * max(len(_short(name)) for name in names) + 20
 
 
 def _column_labels(names: Sequence[str]) -> float:
-    return 0.71 * CHARACTER * max(map(len, names)) + 16
+    return 0.71 * CHARACTER * max(len(_short(name)) for name in names) + 16
+
+
+@attrs.frozen
+class _Place:
+    """Where a grid's first cell lies, how large each is, and its text."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    size: float = 11
 
 
 def _grid(
     axes: Axes,
-    place: tuple[float, float, float, float],
+    place: _Place,
     rows: Sequence[str],
     columns: Sequence[str],
     cells: Sequence[Sequence[Cell]],
+    unseen: Collection[str],
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    left, top, width, height = place
+    left, top, width, height = place.left, place.top, place.width, place.height
     for number, column in enumerate(columns):
         x = left + width * (number + 0.4)
-        axes.text(x, top - 5, column, rotation=45, rotation_mode="anchor", ha="left", va="baseline")
+        axes.text(x, top - 5, _short(column), rotation=45, rotation_mode="anchor", ha="left", va="baseline")
     for i, (name, row) in enumerate(zip(rows, cells, strict=True)):
         y = top + height * i
-        axes.text(left - 8, y + height / 2, name, ha="right", va="center_baseline")
+        colour = ACCENT if name in unseen else INK
+        axes.text(left - 18, y + height / 2, _short(name), ha="right", va="center_baseline", color=colour)
+        if name in unseen:
+            # A ring, for those who don't see the colour.
+            axes.plot([left - 9], [y + height / 2], "o", color="none", markeredgecolor=ACCENT, markersize=6)
         for j, cell in enumerate(row):
             x = left + width * j
             corner, size = (x + 1, y + 1), (width - 2, height - 2)
-            opacity = 0.04 + (STRONGEST - 0.04) * cell.strength
-            axes.add_patch(Rectangle(corner, *size, facecolor=HEAT, edgecolor="none", alpha=opacity))
+            opacity = 0.04 + (STRONGEST - 0.04) * abs(cell.strength)
+            colour = HEAT if cell.strength >= 0 else COLD
+            axes.add_patch(Rectangle(corner, *size, facecolor=colour, edgecolor="none", alpha=opacity))
             if cell.marked:
                 axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=INK, linewidth=1.5))
             if cell.text:
@@ -226,7 +296,7 @@ def _grid(
                     cell.text,
                     ha="center",
                     va="center_baseline",
-                    size=11,
+                    size=place.size,
                     weight=weight,
                 )
 
@@ -250,8 +320,8 @@ def _inline(svg: str) -> str:
                 value = f"#{prefix}{value[1:]}"
             value = value.replace("url(#", f"url(#{prefix}")
             if key in ("style", "fill", "stroke"):
-                value = re.sub("#0[1-5]0[1-5]0[1-5]", lambda found: f"var({VARIABLES[found[0]]})", value)
+                value = re.sub("#0[1-6]0[1-6]0[1-6]", lambda found: f"var({VARIABLES[found[0]]})", value)
             element.set(key, value)
-    width, _ = root.attrib.pop("width"), root.attrib.pop("height")
-    root.set("style", f"max-width: {LARGEST_SCALE * float(width.removesuffix('pt')):.0f}px")
+    width, _ = float(root.attrib.pop("width").removesuffix("pt")), root.attrib.pop("height")
+    root.set("style", f"min-width: {SMALLEST_SCALE * width:.0f}px; max-width: {LARGEST_SCALE * width:.0f}px")
     return ElementTree.tostring(root, encoding="unicode")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import attrs
 import yaml
 
 from task2sim import StoreError
-from task2sim.run import CONFIG, PROVENANCE
+from task2sim.learned import CONFIG
+from task2sim.run import PROVENANCE
+from task2sim.summary import Cell
 from task2sim_report import figures
 from task2sim_report.answer import answer
-from task2sim_report.content import Content, listed, read_content
+from task2sim_report.content import ORACLE, Content, TaskFacts, listed, read_content
+from task2sim_report.content import Cell as Shown
 from task2sim_report.samples import Samples, Strip, read_samples
 
 TEMPLATE = Path(__file__).parent / "report.html.j2"
@@ -62,14 +66,14 @@ def render_report(run_folder: Path) -> str:
         answer=answer(content),
         columns=_columns(content),
         table=_table(content),
+        choices=_choices(content),
         samples=samples,
         pictures=_pictures(content, samples),
         task_bars=_task_bars(content),
-        learned=figures.heat_map(
-            _marked_names(content), content.parameters, [content.learned[task.name] for task in content.tasks]
-        ),
-        curve=figures.search_curve(content.search, None),
-        task_curves={task.name: figures.search_curve(content.search, task.name) for task in content.of_role("seen")},
+        learned=_heat_map(content, content.learned if content.has_probabilities or not content.effects else {}),
+        effects=_heat_map(content, content.effects),
+        curve=figures.search_curve(content.search, None) if content.search else "",
+        task_curves=_task_curves(content),
         distance_map=_distance_map(content),
         config=config,
         provenance=provenance,
@@ -92,21 +96,32 @@ def duration(seconds: float) -> str:
 
 @attrs.frozen
 class Column:
-    """A column of the final table."""
+    """A column of the answer's table: a method, and what stands behind its numbers."""
+
+    method: str
+    note: str
+
+
+@attrs.frozen
+class TableRow:
+    """A row of the answer's table: for each method its text, and whether it is the best; the oracle is no rival."""
 
     title: str
     note: str
     is_unseen: bool
     is_mean: bool
+    cells: list[tuple[str, bool]]
 
 
 @attrs.frozen
-class TableRow:
-    """A row of the final table: for each column its text, and whether it is the best there."""
+class Choice:
+    """What the policy chose for a task, and what a reward table holds for it; scores are in percent."""
 
-    method: str
-    count: str
-    cells: list[tuple[str, bool]]
+    task: TaskFacts
+    setting: str
+    score: str
+    best_setting: str
+    best_score: str
 
 
 @attrs.frozen
@@ -120,29 +135,56 @@ class Pictures:
 
 
 def _columns(content: Content) -> list[Column]:
-    columns = [Column(task.name, f"{task.test:,} images", task.role == "unseen", False) for task in content.tasks]
-    for role in content.table[0].groups:
-        number = len(content.of_role(role))
-        if number > 1:
-            columns.append(Column(f"mean of {role}", f"{number} tasks", role == "unseen", True))
+    columns = []
+    for row in content.table:
+        counts = sorted({cell.count for cell in row.tasks.values()})
+        count = "–".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
+        if content.is_looked_up:
+            columns.append(Column(row.method, "" if count == "1" else f"{count} settings"))
+        else:
+            columns.append(Column(row.method, f"n = {count}"))
     return columns
 
 
 def _table(content: Content) -> list[TableRow]:
-    roles = [role for role in content.table[0].groups if len(content.of_role(role)) > 1]
-    lines = [
-        [row.tasks.get(task.name) for task in content.tasks] + [row.groups.get(role) for role in roles]
-        for row in content.table
-    ]
-    best = [max(cell.mean for cell in column if cell) for column in zip(*lines, strict=True)]
     rows = []
-    for row, line in zip(content.table, lines, strict=True):
-        counts = sorted({cell.count for cell in row.tasks.values()})
-        cells = [
-            (cell.percent(), cell.mean == top) if cell else ("", False) for cell, top in zip(line, best, strict=True)
-        ]
-        rows.append(TableRow(row.method, "–".join(map(str, dict.fromkeys([counts[0], counts[-1]]))), cells))
+    for task in content.tasks:
+        note = "" if task.test is None else f"{task.test:,} images"
+        scores = [row.tasks.get(task.name) for row in content.table]
+        rows.append(TableRow(task.name, note, task.role == "unseen", False, _cells(content, scores)))
+    for role in content.table[0].groups:
+        number = len(content.of_role(role))
+        if number > 1:
+            scores = [row.groups.get(role) for row in content.table]
+            cells = _cells(content, scores)
+            rows.append(TableRow(f"mean of {role}", f"{number} tasks", role == "unseen", True, cells))
     return rows
+
+
+def _cells(content: Content, scores: list[Cell | None]) -> list[tuple[str, bool]]:
+    rivals = [row.method != ORACLE for row in content.table]
+    best = max(score.mean for score, rival in zip(scores, rivals, strict=True) if score and rival)
+    return [
+        (score.percent(), rival and score.mean == best) if score else ("", False)
+        for score, rival in zip(scores, rivals, strict=True)
+    ]
+
+
+def _choices(content: Content) -> list[Choice]:
+    """What was chosen beside what would have been best; empty unless a reward table tells."""
+    methods = {row.method: row for row in content.table}
+    if ORACLE not in methods:
+        return []
+    return [
+        Choice(
+            task,
+            content.words[content.predictions[task.name]],
+            content.table[0].tasks[task.name].percent(),
+            content.words[content.oracle[task.name]],
+            methods[ORACLE].tasks[task.name].percent(),
+        )
+        for task in content.tasks
+    ]
 
 
 def _pictures(content: Content, samples: Samples) -> list[Pictures]:
@@ -172,16 +214,26 @@ def _task_bars(content: Content) -> dict[str, str]:
     }
 
 
+def _task_curves(content: Content) -> dict[str, str]:
+    seen = content.of_role("seen") if content.search else []
+    return {task.name: figures.search_curve(content.search, task.name) for task in seen}
+
+
+def _heat_map(content: Content, cells: Mapping[str, Sequence[Shown]]) -> str:
+    if not cells:
+        return ""
+    tasks = [task.name for task in content.tasks]
+    return figures.heat_map(tasks, content.parameters, [cells[task] for task in tasks], _unseen(content))
+
+
 def _distance_map(content: Content) -> str:
     if len(content.tasks) < 2 or not content.distances:
         return ""
-    named = dict(zip((task.name for task in content.tasks), _marked_names(content), strict=True))
-    distances = {(named[a], named[b]): distance for (a, b), distance in content.distances.items()}
-    return figures.distance_map(list(named.values()), distances)
+    return figures.distance_map([task.name for task in content.tasks], content.distances, _unseen(content))
 
 
-def _marked_names(content: Content) -> list[str]:
-    return [task.name + (" (unseen)" if task.role == "unseen" else "") for task in content.tasks]
+def _unseen(content: Content) -> set[str]:
+    return {task.name for task in content.of_role("unseen")}
 
 
 def _read(path: Path) -> str:

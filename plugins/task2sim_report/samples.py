@@ -68,9 +68,13 @@ class Samples:
 def gather_samples(run: Run) -> None:
     """Copy sample pictures from the store into the run folder, as far as the store still has them.
 
+    A run whose scores were looked up has none.
+
     Raises:
         StoreError: the run folder can't be written.
     """
+    if run.results.fact("rewards"):
+        return
     folder = run.folder / FOLDER
     try:
         folder.mkdir(exist_ok=True)

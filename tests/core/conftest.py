@@ -20,6 +20,7 @@ TOYS = ",".join(
         "simulators:toy=toys:Sim",
         "trainers:toy=toys:Train",
         "evaluators:toy=toys:Evaluate",
+        "rewards:toy=toys:Table",
         "observers:raising=toys:Raising",
         "observers:misspelt=toys:Misspelt",
         "observers:stopper=toys:Stopper",
@@ -47,6 +48,19 @@ comparison: {seeds: 2, random: 2}
 """
 
 
+TABLE_STUDY = """\
+name: toy-table
+seed: 3
+tasks:
+  seen: [apples, birds]
+  unseen: [cars]
+policy: toy
+rewards: toy
+observers: []
+pretrainings: 4
+"""
+
+
 @pytest.fixture(autouse=True)
 def _toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Register the toys, for this process and those it starts."""
@@ -61,6 +75,13 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def study(tmp_path: Path) -> Path:
     path = tmp_path / "study.yaml"
     path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def table_study(tmp_path: Path) -> Path:
+    path = tmp_path / "table.yaml"
+    path.write_text(TABLE_STUDY)
     return path
 
 

@@ -66,7 +66,11 @@ MISTAKES = [
     ("images: many\n", "study.yaml:7:1: images: input should be a valid integer"),
     ("images: 0\n", "study.yaml:7:1: images: input should be greater than or equal to 2"),
     ("seed: -1\n", "study.yaml:7:1: seed: input should be greater than or equal to 0"),
-    ("pretrainings: 0\n", "study.yaml:7:1: pretrainings: input should be greater than or equal to 1"),
+    ("pretrainings: -1\n", "study.yaml:7:1: pretrainings: input should be greater than or equal to 0"),
+    ("pretrainings: 0\n", "study.yaml:7:1: pretrainings: without a search a study must continue another"),
+    ("rewards: {type: toy, sizes: 1}\n", "study.yaml:7:22: rewards.sizes: unknown key; did you mean 'size'?"),
+    ("rewards: toi\n", "study.yaml:7:1: rewards: there is no reward table 'toi'; did you mean 'toy'?"),
+    ("rewards: toy\n", "study.yaml:3:1: embedder: the reward table takes the place of this key; leave it out"),
     ("comparison: {sedes: 1}\n", "study.yaml:7:14: comparison.sedes: unknown key; did you mean 'seeds'?"),
     ("comparison: {seeds: 0}\n", "study.yaml:7:14: comparison.seeds: input should be greater than or equal to 1"),
     ("comparison: 3\n", "study.yaml:7:1: comparison: input should be a valid dictionary"),
@@ -104,7 +108,7 @@ def test_a_mistake_is_shown_where_it_stands(tmp_path: Path, line: str, message: 
     [
         ("name: a b\ntasks: {sources: [toy], seen: [x]}\n", "study.yaml:1:1: name: use letters"),
         ("tasks: {sources: [toy], seen: [x]}\n", "study.yaml: name: this key is missing"),
-        ("name: x\ntasks: {sources: [toy]}\n", "study.yaml:2:1: tasks.seen: this key is missing"),
+        ("name: x\ntasks: {sources: [toy]}\n", "study.yaml:2:1: tasks.seen: name one task or more to learn on"),
         ("name: x\ntasks: {sources: [], seen: [x]}\n", "study.yaml:2:9: tasks.sources: name one source or more"),
         (
             "name: x\ntasks:\n  sources: [{type: toy, task: 1}]\n  seen: [x]\n",
@@ -113,6 +117,10 @@ def test_a_mistake_is_shown_where_it_stands(tmp_path: Path, line: str, message: 
         (
             "name: x\ntasks: {sources: [toy], seen: [a, b], unseen: [b]}\n",
             "study.yaml:2:48: tasks.unseen.0: task 'b' is named twice",
+        ),
+        (
+            "name: x\ntasks: {sources: [toy], seen: []}\n",
+            "study.yaml:2:25: tasks.seen: name one task or more to learn",
         ),
         ("", "study.yaml: a study file is a mapping of keys to values"),
         ("- 1\n", "study.yaml: a study file is a mapping of keys to values"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from task2sim import TASK2SIM_PARAMETERS, Choice, Interval, ParameterError, ParameterSpace, Toggle
-from task2sim.run import parse_parameter
+from task2sim.parameters import parse_parameter
 
 MIXED = ParameterSpace(
     [Toggle("fog"), Choice("sky", ("clear", "cloudy", "night")), Interval("zoom", 0.5, 2.0, description="factor")]

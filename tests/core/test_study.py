@@ -14,6 +14,7 @@ import yaml
 
 from task2sim import PluginError, StoreError, Task2SimError
 from task2sim.config import load_study
+from task2sim.learned import Learned
 from task2sim.results import Results
 from task2sim.run import Run
 from task2sim.store import Store
@@ -304,7 +305,8 @@ def test_a_policy_that_proposes_too_much_is_stopped(study: Path, monkeypatch: py
 
 def test_the_policy_comes_back(study: Path) -> None:
     run = go(study)
-    policy, space = Run.open(run.folder, run.store).load_policy()
+    learned = Learned.open(run.folder)
+    policy, space = learned.policy(), learned.space
     assert len(space) == 8
     predicted = run.results.query("SELECT DISTINCT s.choices FROM predictions p JOIN settings s ON s.key = p.setting")
     assert len(predicted) == 1

@@ -41,6 +41,7 @@ CATEGORIES = (
     "key",
 )
 SIDE = 48
+SECONDS = {"render_seconds", "pretrain_seconds", "score_seconds"}
 
 MakeRun = Callable[..., Run]
 
@@ -123,12 +124,16 @@ def fake_run(
     pretrainings: int = 10,
     advantage: float = 0.05,
     finished: bool = True,
+    looked_up: bool = False,
+    expected: bool = False,
 ) -> Run:
     """A run folder.
 
     Args:
         advantage: How much more than all else the policy reached.
         finished: Whether the comparison was made.
+        looked_up: Whether scores come from a reward table: nothing is known of tasks, nothing rendered or trained.
+        expected: Whether the policy says which scores it expects.
     """
     folder.mkdir(parents=True)
     results = Results(folder / "results.sqlite")
@@ -140,20 +145,27 @@ def fake_run(
     run = Run(folder, cast(StudyConfig, None), results, store)
     every = [*seen, *unseen]
     generator = np.random.default_rng(5)
-    (folder / "config.resolved.yaml").write_text(
-        yaml.safe_dump({"name": "fake", "evaluator": {"type": "knn"}, "embedder": {"type": "task2vec"}})
-    )
+    study: dict[str, Any] = {"evaluator": {"type": "knn"}, "embedder": {"type": "task2vec"}}
+    if looked_up:
+        study = {"rewards": {"type": "published-table", "path": "table"}}
+    (folder / "config.resolved.yaml").write_text(yaml.safe_dump({"name": "fake", **study}))
     run.write_provenance({"task2sim": "0.1.0", "plugins": {"simulators/studio": "task2sim 0.1.0"}, "git": None})
-    facts = {"study": "fake", "source": "fake.yaml", "seed": 0, "images": 40, "categories": len(CATEGORIES)}
-    facts |= {"budget": pretrainings, "policy": "task2sim", "simulator": "studio", "task2sim": "0.1.0"}
+    facts = {"study": "fake", "source": "fake.yaml", "seed": 0}
+    facts |= {"budget": pretrainings, "policy": "task2sim", "task2sim": "0.1.0"}
+    if looked_up:
+        facts |= {"rewards": "published-table"}
+    else:
+        facts |= {"images": 40, "categories": len(CATEGORIES), "simulator": "studio"}
     if finished:
         facts["finished"] = "2026-01-02T03:04:05+00:00"
     put("facts", [{"name": name, "value": str(value)} for name, value in facts.items()])
     for position, name in enumerate(every):
-        task = fake_task(name, 10 + position, "characters" if position % 2 else "", (8, 32, 24, 20)[position % 4])
         row = {"name": name, "position": position, "role": "seen" if name in seen else "unseen"}
-        row |= {"domain": task.domain, "classes": len(task.classes), "fingerprint": store.put_task(task)}
-        put("tasks", [{**row, "train": len(task.train), "val": len(task.val), "test": len(task.test)}])
+        if not looked_up:
+            task = fake_task(name, 10 + position, "characters" if position % 2 else "", (8, 32, 24, 20)[position % 4])
+            row |= {"domain": task.domain, "classes": len(task.classes), "fingerprint": store.put_task(task)}
+            row |= {"train": len(task.train), "val": len(task.val), "test": len(task.test)}
+        put("tasks", [row])
         vector = generator.random(6).astype(np.float32)
         put("embeddings", [{"task": name, "dimension": 6, "vector": vector.tobytes(), "method": {}}])
     points = {name: generator.random(2) for name in every}
@@ -192,9 +204,12 @@ def fake_run(
             "split": split,
             "backbone": f"{key} {replicate}",
         }
-        row |= {"dataset": "" if setting is None else put_dataset(store, setting, replicate)}
+        row |= {"dataset": "" if setting is None or looked_up else put_dataset(store, setting, replicate)}
         row |= {"images": 0 if setting is None else 40, "render_seconds": 2.0, "pretrain_seconds": 9.5}
-        put("trials", [{**row, "score_seconds": 0.4}])
+        row |= {"score_seconds": 0.4}
+        if looked_up:
+            row |= {"backbone": "", "images": 0} | dict.fromkeys(row.keys() & SECONDS, 0.0)
+        put("trials", [row])
         for task in every if split == "test" else seen if split else ():
             value = 0.4 + gain + 0.05 * every.index(task) + float(generator.normal(0, 0.015))
             score = {**identity, "task": task, "split": split, "value": value}
@@ -205,7 +220,8 @@ def fake_run(
             results.put(table, new)
         return run
 
-    put_trial("probe", space.everything_varied(), "search", 0, 0)
+    if not looked_up:
+        put_trial("probe", space.everything_varied(), "search", 0, 0)
     tried: list[ParameterSetting] = []
     while len(tried) < pretrainings:
         if (setting := space.sample(generator)) not in tried:
@@ -217,6 +233,15 @@ def fake_run(
     predicted = {task: space.sample(np.random.default_rng(number % 2)) for number, task in enumerate(every)}
     for task, setting in predicted.items():
         put("predictions", [{"task": task, "setting": setting.key}])
+        for parameter in space if expected else ():
+            own = {"task": task, "parameter": parameter.name}
+            put(
+                "expectations",
+                [
+                    {**own, "choice": str(choice), "score": 0.4 + generator.normal(0, 0.02)}
+                    for choice in parameter.values
+                ],
+            )
         for parameter in space if probabilities else ():
             row = generator.dirichlet([1] * len(parameter.values)) if parameter.values else []
             own = {"task": task, "parameter": parameter.name}
@@ -227,12 +252,15 @@ def fake_run(
                     for choice, value in zip(parameter.values, row, strict=True)
                 ],
             )
+    best = {task: space.sample(np.random.default_rng(100 + number)) for number, task in enumerate(every)}
     methods: list[tuple[str, Callable[[str], list[ParameterSetting | None]], float]] = [
         ("policy task2sim", lambda task: [predicted[task]], advantage),
-        ("best single setting", lambda task: [tried[0]], 0.0),
+        ("best single setting", lambda task: tried[:1], 0.0),
         ("everything varied", lambda task: [space.everything_varied()], -0.01),
         ("random settings", lambda task: [*tried[1 : 1 + random]], -0.02),
-        ("untrained backbone", lambda task: [None], -0.2),
+        ("oracle", lambda task: [best[task]], 0.2)
+        if looked_up
+        else ("untrained backbone", lambda task: [None], -0.2),
     ]
     done = set()
     for position, (method, settings, gain) in enumerate(methods):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 from task2sim import Choice, Interval, ParameterSpace, StoreError, Toggle
 from task2sim_report.content import listed, pictured_settings, read_content, setting_in_words
+
+SMALL = {"seen": ("digits",), "unseen": (), "pretrainings": 2}
 
 
 def test_numbers_are_those_of_the_results(make_run: Any) -> None:
@@ -75,6 +78,68 @@ def test_without_probabilities(make_run: Any) -> None:
     for cell in content.learned["letters"]:
         assert (cell.text, cell.strength, cell.marked) in [("varied", 1.0, True), ("fixed", 0.0, False)]
     assert not content.has_probabilities
+
+
+def test_what_the_policy_expects(make_run: Any) -> None:
+    space = ParameterSpace([Toggle("sun"), Choice("sky", ("clear", "grey", "dark")), Interval("haze", 0, 10)])
+    run = make_run(space=space, expected=True)
+    content = read_content(run.folder)
+    rows = run.results.query("SELECT * FROM expectations WHERE task = 'digits'")
+    scores = {(row["parameter"], row["choice"]): row["score"] for row in rows}
+    sun, sky, haze = content.effects["digits"]
+    (choices,) = run.results.query(
+        "SELECT choices FROM settings JOIN predictions ON key = setting WHERE task = 'digits'"
+    )
+    chosen = json.loads(choices["choices"])
+    gain = 100 * (scores["sun", "1"] - scores["sun", "0"])
+    assert sun.text.replace("\N{MINUS SIGN}", "-") == f"{gain:+.1f}"
+    assert sun.marked == bool(chosen["sun"])
+    others = [scores["sky", name] for name in ("clear", "grey", "dark") if name != chosen["sky"]]
+    lead = 100 * (scores["sky", chosen["sky"]] - max(others))
+    assert sky.text.replace("\N{MINUS SIGN}", "-") == f"{chosen['sky']} {lead:+.1f}"
+    assert not sky.marked
+    assert (haze.text, haze.strength) == (f"{chosen['haze']:.3g}", 0.0)
+    strengths = [cell.strength for cells in content.effects.values() for cell in cells]
+    assert max(map(abs, strengths)) == 1
+    assert sun.strength / sky.strength == pytest.approx(gain / lead)
+
+
+def test_no_effect_has_no_sign_of_its_own(make_run: Any) -> None:
+    run = make_run(**SMALL, expected=True)
+    run.results.put(
+        "expectations",
+        [
+            {"task": "digits", "parameter": "background", "choice": choice, "score": score}
+            for choice, score in (("0", 0.5001), ("1", 0.5))
+        ],
+    )
+    content = read_content(run.folder)
+    assert content.effects["digits"][content.parameters.index("background")].text == "+0.0"
+
+
+def test_runs_of_earlier_versions_expect_nothing(make_run: Any) -> None:
+    run = make_run(**SMALL)
+    assert read_content(run.folder).effects == {}
+    run.results.close()
+    with sqlite3.connect(run.folder / "results.sqlite") as database:
+        database.execute("DROP TABLE expectations")
+    database.close()
+    assert read_content(run.folder).effects == {}
+
+
+def test_scores_that_were_looked_up(make_run: Any) -> None:
+    content = read_content(make_run(looked_up=True, seeds=1).folder)
+    assert content.is_looked_up
+    assert not read_content(make_run(**SMALL, name="other").folder).is_looked_up
+    work = content.work
+    assert (work.datasets, work.images, work.backbones, work.pretrain_seconds) == (0, 0, 0, 0)
+    # Ten settings on three seen tasks; on four tasks the two predicted, one searched, the one with all, three random
+    # ones and an oracle's for each.
+    assert work.scores == 10 * 3 + 4 * (2 + 1 + 1 + 3 + 4)
+    assert content.pictured == []
+    assert content.tasks[0].train is None
+    assert set(content.oracle) == {"digits", "faces", "surfaces", "letters"}
+    assert not read_content(make_run(**SMALL, name="third").folder).oracle
 
 
 def test_words() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -25,7 +26,8 @@ def all_figures() -> list[str]:
         figures.heat_map(NAMES, ["x_y", "z"], cells),
         figures.search_curve(TRIED, None),
         figures.search_curve(TRIED[:1], "a"),
-        figures.distance_map(NAMES, DISTANCES),
+        figures.heat_map(NAMES, ["x_y"], [[Cell("−2.0", -1.0, False)]] * 3, {"b"}),
+        figures.distance_map(NAMES, DISTANCES, {"c"}),
     ]
 
 
@@ -95,6 +97,72 @@ def test_near_tasks_lie_side_by_side() -> None:
     assert abs(rows.index("a") - rows.index("c")) == 1
     assert figures.distance_map(NAMES[:2], DISTANCES)
     assert figures.distance_map(NAMES[:2], dict.fromkeys(DISTANCES, 0.0))
+
+
+def scaled(factor: float) -> dict[tuple[str, str], float]:
+    return {pair: factor * distance for pair, distance in DISTANCES.items()}
+
+
+@pytest.mark.parametrize(
+    ("factor", "numbers", "unit"),
+    [
+        (1, {".900", ".100", ".800"}, []),
+        (5, {"4.50", "0.50", "4.00"}, []),
+        (50, {"45.0", "5.0", "40.0"}, []),
+        (500, {"450", "50", "400"}, []),
+        (0.01, {".900", ".100", ".800"}, ["× 0.01"]),
+        (1e5, {".900", ".100", ".800"}, ["× 100000"]),
+        (0, {"0.00"}, []),
+    ],
+)
+def test_distances_have_three_digits(factor: float, numbers: set[str], unit: list[str]) -> None:
+    words = texts(figures.distance_map(NAMES, scaled(factor)))
+    # The last two belong to the tree.
+    assert {word for word in words[:-2] if word not in NAMES} == numbers | set(unit)
+
+
+def test_numbers_stay_legible_with_many_tasks() -> None:
+    for count in (2, 12, 20, 30):
+        names = [f"task number {n}" for n in range(count)]
+        root = ElementTree.fromstring(
+            figures.distance_map(names, {(a, b): abs(int(a[12:]) - int(b[12:])) / 31 for a in names for b in names})
+        )
+        width = float(root.get("viewBox", "").split()[2])
+        sizes = [
+            float(found[1])
+            for e in root.iter("text")
+            if (found := re.search(r"(?:font-size: |font: (?:\w+ )?)([\d.]+)px", e.get("style", "")))
+        ]
+        assert len(sizes) >= count * (count - 1)
+        # The page is 860 pixels wide.
+        assert min(sizes) * min(1, 860 / width) >= 8
+
+
+def test_unseen_tasks_bear_a_ring() -> None:
+    def rings(svg: str) -> int:
+        return sum("stroke: var(--accent)" in e.get("style", "") for e in ElementTree.fromstring(svg).iter("use"))
+
+    cells = [[Cell("1", 1.0, False)]] * 3
+    assert rings(figures.heat_map(NAMES, ["a"], cells)) == rings(figures.distance_map(NAMES, DISTANCES)) == 0
+    assert rings(figures.heat_map(NAMES, ["a"], cells, {"a", "c"})) == 2
+    svg = figures.distance_map(NAMES, DISTANCES, {"b"})
+    assert rings(svg) == 1
+    (marked,) = (
+        e.text for e in ElementTree.fromstring(svg).iter("text") if "fill: var(--accent)" in e.get("style", "")
+    )
+    assert marked == "b"
+
+
+def test_losses_are_cold() -> None:
+    cells = [[Cell("−2.0", -1.0, False), Cell("+1.0", 0.5, False)]]
+    svg = figures.heat_map(["t"], ["x", "y"], cells)
+    assert (svg.count("var(--cold)"), svg.count("var(--heat)")) == (1, 1)
+    assert "opacity: 0.85" in svg
+
+
+def test_long_names_keep_both_ends() -> None:
+    name = "a long name of a task that ends in 17"
+    assert texts(figures.heat_map([name], ["x"], [[Cell("1", 1.0, False)]]))[1] == "a long name of …ds in 17"
 
 
 def test_no_display_is_touched() -> None:

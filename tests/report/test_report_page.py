@@ -13,6 +13,7 @@ from task2sim import Choice, Interval, ParameterSpace, StoreError, Toggle
 from task2sim.cli import app
 from task2sim.observers import Observers
 from task2sim.summary import final_table
+from task2sim_report.content import read_content
 from task2sim_report.observer import Report
 from task2sim_report.report import duration, render_report, write_report
 from task2sim_report.samples import gather_samples
@@ -85,18 +86,26 @@ def test_is_self_contained(standard: tuple[Any, str]) -> None:
 
 def test_table_is_the_final_table(standard: tuple[Any, str]) -> None:
     run, html = standard
-    (body,) = re.findall(r'<table class="answer">.*?<tbody>(.*?)</tbody>', html, re.S)
-    shown = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", body, re.S)]
-    rows = final_table(run.results)
-    best: dict[str, float] = {}
-    for row in rows:
-        for task, cell in row.tasks.items():
-            best[task] = max(best.get(task, 0), cell.mean)
-    for row, cells in zip(rows, shown, strict=True):
-        expected = [f"<b>{c.percent()}</b>" if c.mean == best[t] else c.percent() for t, c in row.tasks.items()]
-        assert cells[:2] == [row.method, str(row.tasks["digits"].count)]
-        assert cells[2:6] == expected
-        assert re.sub("</?b>", "", cells[6]) == row.groups["seen"].percent()
+    head, *shown = answer_table(html)
+    methods = final_table(run.results)
+    assert head[1:] == [f"{row.method} n = {row.tasks['digits'].count}" for row in methods]
+    for task, line in zip(("digits", "faces", "surfaces", "letters"), shown, strict=False):
+        cells = [row.tasks[task] for row in methods]
+        best = max(cell.mean for cell in cells)
+        assert line[0].split()[0] == task
+        assert line[1:] == [f"*{cell.percent()}*" if cell.mean == best else cell.percent() for cell in cells]
+    assert shown[3][0] == "letters unseen 13 images"
+    assert shown[4][0] == "mean of seen 3 tasks"
+    assert [text.strip("*") for text in shown[4][1:]] == [row.groups["seen"].percent() for row in methods]
+    assert len(shown) == 5
+
+
+def answer_table(html: str) -> list[list[str]]:
+    """Rows of text; stars around what is bold."""
+    (table,) = re.findall(r'<table class="answer">(.*?)</table>', html, re.S)
+    table = re.sub("</?b>", "*", table)
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in re.findall(r"<tr.*?</tr>", table, re.S)]
+    return [[" ".join(re.sub("<[^>]*>", " ", cell).split()) for cell in row] for row in rows]
 
 
 def test_says_how_much_stands_behind_it(standard: tuple[Any, str]) -> None:
@@ -157,6 +166,94 @@ def test_kinds_of_runs(make_run: Any, options: dict[str, Any], absent: str, pres
     text = page_of(make_run(**{"seen": ("digits", "faces"), "pretrainings": 4, **options})).text
     assert present in text
     assert absent not in text
+
+
+WITHOUT_IMAGES = (
+    *("render it", "images each", "simulator studio", "categories", "backbone", "No pictures", "validation"),
+    *("test images", "never looked at", "measured anew", "samples/", "my-photos", "one pre-training each"),
+    *("images/s", "None", "n = 1 ", "the third"),
+)
+"""What only a study that rendered can say."""
+
+
+@pytest.fixture(scope="module")
+def looked_up(tmp_path_factory: pytest.TempPathFactory, fake: Any) -> tuple[Any, str]:
+    """A run on a reward table as large as the published one, and its report; nobody may change them."""
+    folder = tmp_path_factory.mktemp("looked-up")
+    options: dict[str, Any] = {"seen": [f"seen {n}" for n in range(12)], "unseen": [f"unseen {n}" for n in range(8)]}
+    options |= {"pretrainings": 256, "seeds": 1, "looked_up": True, "expected": True, "probabilities": False}
+    run = fake(folder / "table", folder / "store", **options)
+    gather_samples(run)
+    return run, render_report(run.folder)
+
+
+def test_a_reward_table_needs_no_images(looked_up: tuple[Any, str]) -> None:
+    page = Page(looked_up[1])
+    text = page.text
+    for words in WITHOUT_IMAGES:
+        assert words not in text, words
+    assert "img" not in page.tags
+    assert "was looked up in a reward table ( published-table ); nothing was rendered or trained" in text
+    assert (
+        "The policy task2sim looked up 256 of them, and was told what each scored on 12 seen tasks: seen 0," in text
+    )
+    assert "In all 3,592 scores were looked up; study seed 0" in text
+    assert "one score each, n = 256. The line is the best so far. results.sqlite" in text
+    assert "All 256 settings that were tried" in text
+    assert "(the table's, 6 numbers for each task, n = 20 tasks)" in text
+    assert "What it took stage by the clock search 2 min 3 s together 2 min 3 s" in text
+    assert "task2sim report table" in text
+    assert len(looked_up[1]) < 2_000_000
+
+
+def test_the_oracle_bounds_and_does_not_win(looked_up: tuple[Any, str]) -> None:
+    run, html = looked_up
+    head, *rows = answer_table(html)
+    assert head == [
+        "accuracy, %",
+        *("policy task2sim", "best single setting", "everything varied", "random settings 3 settings", "oracle"),
+    ]
+    assert [row[0] for row in rows[-3:]] == ["unseen 7 unseen", "mean of seen 12 tasks", "mean of unseen 8 tasks"]
+    assert all(not row[-1].startswith("*") and any(cell.startswith("*") for cell in row) for row in rows)
+    text = Page(html).text
+    content = read_content(run.folder)
+    for task in ("seen 3", "unseen 7"):
+        chosen, best = (content.words[keys[task]] for keys in (content.predictions, content.oracle))
+        own, bound = (content.table[place].tasks[task].percent() for place in (0, -1))
+        assert re.search(rf"{task} (unseen )?{chosen} {own} {best} {bound}", text)
+
+
+def test_where_the_policy_equals_the_oracle_it_alone_is_bold(make_run: Any) -> None:
+    run = make_run(**SMALL, looked_up=True, seeds=1)
+    rows = run.results.query("SELECT * FROM comparison")
+    (predicted,) = run.results.query("SELECT setting FROM predictions")
+    run.results.clear("comparison")
+    run.results.put("comparison", [{**r, **(predicted if r["method"] == "oracle" else {})} for r in rows])
+    _, digits = answer_table(render_report(run.folder))
+    assert digits[1] == f"*{digits[-1]}*"
+
+
+def test_expected_scores_stand_where_probabilities_do(looked_up: tuple[Any, str], make_run: Any) -> None:
+    text = Page(looked_up[1]).text
+    assert "What each parameter does to the score that the policy expects" in text
+    assert "the probability that the policy gives" not in text
+    assert "gives no probabilities" not in text
+    both = page_of(make_run(**SMALL, expected=True)).text
+    assert "What each parameter does to the score that the policy expects" in both
+    assert "the probability that the policy gives" in both
+
+
+@pytest.mark.parametrize("seen", [(), ("digits",)])
+def test_a_run_that_only_predicts(make_run: Any, seen: tuple[str, ...]) -> None:
+    run = make_run(seen=seen, unseen=("letters", "faces"), pretrainings=0)
+    run.results.put("facts", [{"name": "continues", "value": "runs/earlier-12345678"}])
+    text = page_of(run).text
+    assert "The policy task2sim , which had learned from an earlier run, tried none of them." in text
+    assert "The earlier run is runs/earlier-12345678." in text
+    assert "The search" not in text
+    assert "Learned from" not in text
+    assert "0 seen" not in text
+    assert "best single setting" not in text
 
 
 def test_one_seed_shows_no_spread(make_run: Any) -> None:

@@ -99,6 +99,12 @@ def test_large_images_are_reduced(make_run: Any) -> None:
     assert pixels(strip.pictures[0]).shape == (LARGEST_SIDE, LARGEST_SIDE // 2, 3)
 
 
+def test_a_reward_table_has_no_pictures(make_run: Any) -> None:
+    run = make_run(looked_up=True)
+    gather_samples(run)
+    assert not (run.folder / "samples").exists()
+
+
 def test_run_without_samples(make_run: Any) -> None:
     samples = read_samples(make_run().folder)
     assert not samples.tasks

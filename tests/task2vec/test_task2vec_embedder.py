@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+import task2sim_task2vec.embedder as module
 from task2sim import Backbone, ImageSet, Task, TaskEmbedding, TaskError, spawn_generator
 from task2sim.progress import Progress, progress_listener
 from task2sim.tasks import Images
-from task2sim_task2vec.embedder import Task2Vec, balanced_sample
+from task2sim_task2vec.embedder import Task2Vec, balanced_sample, balancing_weights
 
 
 class Folder(Backbone):
@@ -61,9 +62,13 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-def test_two_halves_of_a_task_are_nearer_than_another_task(probe: Folder) -> None:
+ESTIMATORS = ("monte-carlo", "variational")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_two_halves_of_a_task_are_nearer_than_another_task(estimator: str, probe: Folder) -> None:
     one, half, other = (
-        embedder().embed(task, 0, probe).vector
+        embedder(estimator=estimator).embed(task, 0, probe).vector
         for task in (stripes("a", 1, True), stripes("b", 2, True), stripes("c", 3, False))
     )
     assert cosine(one, half) > cosine(one, other) + 0.05
@@ -86,21 +91,26 @@ def test_distances_are_the_papers() -> None:
     assert task2vec.distance(of(300, 1), of(100, 1)) == pytest.approx(expected)
 
 
-def test_one_number_for_each_filter(probe: Folder) -> None:
-    embedding = embedder().embed(stripes("a", 1, True), 0, probe)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_one_number_for_each_filter(estimator: str, probe: Folder) -> None:
+    embedding = embedder(estimator=estimator).embed(stripes("a", 1, True), 0, probe)
     # Stem; two layers of stage one; two layers and the shortcut of stage two: each a convolution and a norm.
     assert embedding.vector.shape == (2 * (8 + 2 * 8 + 3 * 16),)
     assert embedding.vector.dtype == np.float32
     assert (embedding.vector >= 0).all()
     assert embedding.task == "a"
-    assert json.loads(json.dumps(dict(embedding.method)))["embedder"] == "task2vec"
+    method = json.loads(json.dumps(dict(embedding.method)))
+    assert (method["embedder"], method["estimator"]) == ("task2vec", estimator)
 
 
-def test_the_seed_decides_and_global_generators_stay_untouched(probe: Folder) -> None:
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_seed_decides_and_global_generators_stay_untouched(estimator: str, probe: Folder) -> None:
     task = stripes("a", 1, True)
     torch.manual_seed(3)
     before = torch.random.get_rng_state().clone(), repr(np.random.get_state()), torch.get_num_threads()  # noqa: NPY002
-    one, same, other = (embedder(images=30).embed(task, seed, probe).vector for seed in (0, 0, 1))
+    one, same, other = (
+        embedder(images=30, estimator=estimator).embed(task, seed, probe).vector for seed in (0, 0, 1)
+    )
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert torch.equal(before[0], torch.random.get_rng_state())
@@ -117,13 +127,44 @@ def test_a_probe_named_in_the_configuration_is_the_same_probe(probe: Folder) -> 
     assert one.method == other.method
 
 
-def test_progress_runs_to_its_end(probe: Folder) -> None:
+@pytest.mark.parametrize(("estimator", "total"), [("monte-carlo", 120), ("variational", 180)])
+def test_progress_runs_to_its_end(estimator: str, total: int, probe: Folder) -> None:
     seen: list[Progress] = []
     with progress_listener(seen.append):
-        embedder().embed(stripes("a", 1, True), 0, probe)
+        embedder(estimator=estimator, label_draws=2).embed(stripes("a", 1, True), 0, probe)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
-    assert {(p.stage, p.total) for p in seen} == {("embed", 120)}
-    assert seen[-1].done == 120
+    assert {(p.stage, p.total) for p in seen} == {("embed", total)}
+    assert seen[-1].done == total
+    assert len(seen) > 3
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_classes_count_the_same_however_many_images_they_have(estimator: str, probe: Folder) -> None:
+    """Images of one class five times over: the embedding is that of the balanced task but for chance."""
+    balanced = stripes("a", 1, True, 90)
+    part = balanced.train
+    positions = np.concatenate([np.arange(90), *[np.flatnonzero(part.labels == 0)] * 4])
+    crowded = Task("a", balanced.classes, part.take(positions), balanced.val, balanced.test)
+    config = {"estimator": estimator, "label_draws": 4}
+    one, same = (embedder(**config).embed(balanced, seed, probe).vector for seed in (0, 1))
+    other = embedder(**config).embed(crowded, 0, probe).vector
+    chance = 1 - cosine(one, same)
+    assert 1 - cosine(one, other) < 3 * chance + 0.01
+
+
+def test_batches_do_not_change_the_embedding(probe: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = stripes("a", 1, True)
+    one = embedder().embed(task, 0, probe).vector
+    monkeypatch.setattr(module, "BATCH_PIXELS", 7 * 24**2)
+    np.testing.assert_allclose(embedder().embed(task, 0, probe).vector, one, rtol=1e-3, atol=1e-9)
+
+
+def test_weights_balance_the_classes() -> None:
+    labels = np.array([0, 0, 0, 2, 2, 5])
+    weights = balancing_weights(labels)
+    assert weights.dtype == np.float32
+    assert weights.mean() == pytest.approx(1)
+    assert [weights[labels == label].sum() for label in (0, 2, 5)] == pytest.approx([2, 2, 2])
 
 
 def with_labels(labels: list[int], classes: int) -> Task:
@@ -165,6 +206,53 @@ def test_probes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         embedder(probe=str(tmp_path)).embed(task, 0)
 
 
-def test_images_a_probe_sees_nothing_in_are_refused(probe: Folder) -> None:
-    with pytest.raises(TaskError, match="sees nothing"):
-        embedder().embed(with_labels([0, 1] * 10, 2), 0, probe)
+@pytest.mark.parametrize("shade", [0, 17, 255])
+def test_images_a_probe_sees_nothing_in_are_refused(shade: int, probe: Folder) -> None:
+    part = ImageSet(np.full((20, 9, 9, 3), shade, np.uint8), np.array([0, 1] * 10))
+    with pytest.raises(TaskError, match=r"sees nothing in task 'flat'.*same for all images"):
+        embedder().embed(Task("flat", ("a", "b"), part, part, part), 0, probe)
+
+
+def spoiled(probe: Folder, folder: Path, value: float) -> Folder:
+    from safetensors.torch import load_file, save_file
+
+    for name in ("config.json", "backbone.json"):
+        (folder / name).write_text((probe.folder / name).read_text())
+    weights = load_file(probe.folder / "model.safetensors")
+    weights["encoder.stages.1.layers.0.layer.1.normalization.weight"][:] = value
+    weights["encoder.stages.1.layers.0.shortcut.normalization.weight"][:] = value
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return Folder(folder)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_probe_with_dead_or_absurd_weights_is_refused(
+    value: float, estimator: str, probe: Folder, tmp_path: Path
+) -> None:
+    with pytest.raises(TaskError, match="sees nothing in task 'a'"):
+        embedder(estimator=estimator).embed(stripes("a", 1, True), 0, spoiled(probe, tmp_path, value))
+
+
+def noise(labels: list[int], classes: int, grey: bool = False) -> Task:
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (len(labels), 16, 16, 1 if grey else 3), np.uint8)
+    part = ImageSet(np.broadcast_to(images, (len(labels), 16, 16, 3)), np.array(labels))
+    return Task("noise", tuple(f"class{i}" for i in range(classes)), part, part, part)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        noise([0] * 30 + [1] * 9 + [2], 3),
+        noise([0, 0, 1, 1], 2),
+        noise(2 * list(range(300)), 300),
+        noise([0, 1] * 20, 2, grey=True),
+    ],
+    ids=["one image of a class", "the smallest task", "300 classes", "grey"],
+)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_odd_tasks_are_embedded(task: Task, estimator: str, probe: Folder) -> None:
+    vector = embedder(estimator=estimator).embed(task, 0, probe).vector
+    assert np.isfinite(vector).all()
+    assert vector.any()

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import task2sim_task2vec.fisher as fisher
 from task2sim import TaskError
-from task2sim_task2vec.fisher import Head, draw_labels, filter_fisher
+from task2sim_task2vec.fisher import draw_labels, filter_fisher
+from task2sim_task2vec.head import Head
 from task2sim_task2vec.probe import Probe
 
 
@@ -32,6 +34,8 @@ class Network(nn.Module):
             nn.GroupNorm(2, 8),
             nn.GELU(),
             nn.Conv2d(8, 20, (2, 3), padding="valid", stride=(2, 3)),
+            nn.GELU(),
+            nn.Conv2d(20, 20, 1, stride=(1, 2), groups=2),
         )
         self.norm = nn.LayerNorm(20)
         self.linear = nn.Linear(20, 5)
@@ -59,40 +63,70 @@ def head(classes: int = 3) -> Head:
     return Head(torch.randn(classes, 5, generator=generator), torch.randn(classes, generator=generator))
 
 
-def one_at_a_time(probe: Probe, head: Head, pixels: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+def one_at_a_time(
+    probe: Probe, head: Head, pixels: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor
+) -> np.ndarray:
     """Mean squared gradient of each filter by autograd, image by image and draw by draw."""
     layers = [
         m for m in probe.network.modules() if getattr(m, "weight", None) is not None and m is not probe.network.unused
     ]
-    weights = [layer.weight.requires_grad_() for layer in layers]
-    sums = [torch.zeros(len(w)) for w in weights]
+    parameters = [layer.weight.requires_grad_() for layer in layers]
+    sums = [torch.zeros(len(p)) for p in parameters]
     for drawn in labels:
-        for image, label in zip(pixels, drawn, strict=True):
+        for image, weight, label in zip(pixels, weights, drawn, strict=True):
             logits = probe.features(image[None]) @ head.weight.T + head.bias
-            gradients = torch.autograd.grad(logits.log_softmax(dim=1)[0, label], weights)
+            gradients = torch.autograd.grad(logits.log_softmax(dim=1)[0, label], parameters)
             for total, gradient in zip(sums, gradients, strict=True):
-                total += gradient.square().flatten(1).mean(dim=1) if gradient.ndim > 1 else gradient.square()
+                squares = gradient.square().flatten(1).mean(dim=1) if gradient.ndim > 1 else gradient.square()
+                total += weight * squares
     return (torch.cat(sums) / labels.numel()).numpy()
 
 
-@pytest.mark.parametrize("draws", [1, 3])
-def test_equals_gradients_taken_one_image_at_a_time(probe: Probe, draws: int) -> None:
+WEIGHTS = torch.tensor([1.5, 1.5, 0.5, 0.5, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(("draws", "patch_numbers"), [(1, 2**23), (3, 2**23), (3, 1)])
+def test_equals_gradients_taken_one_image_at_a_time(
+    probe: Probe, draws: int, patch_numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fisher, "PATCH_NUMBERS", patch_numbers)
     pixels = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(2))
-    batches = [pixels[:4], pixels[4:]]
+    batches = [(pixels[:4], WEIGHTS[:4]), (pixels[4:], WEIGHTS[4:])]
     found = filter_fisher(probe, head(), batches, draws, np.random.default_rng(5))
     generator = np.random.default_rng(5)
     labels = torch.cat(
-        [draw_labels(head().probabilities(probe.features(b)), draws, generator) for b in batches], dim=1
+        [draw_labels(head().probabilities(probe.features(b)), draws, generator) for b, _ in batches], dim=1
     )
     assert found.dtype == np.float32
-    assert found.shape == (8 + 8 + 8 + 8 + 20 + 20 + 5,)
-    np.testing.assert_allclose(found, one_at_a_time(probe, head(), pixels, labels), rtol=1e-3, atol=1e-7)
+    assert found.shape == (8 + 8 + 8 + 8 + 20 + 20 + 20 + 5,)
+    expected = one_at_a_time(probe, head(), pixels, WEIGHTS, labels)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
 
 
 def test_labels_come_from_the_model_not_from_anything_fixed(probe: Probe) -> None:
     pixels = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(2))
-    one, other = (filter_fisher(probe, head(), [pixels], 1, np.random.default_rng(seed)) for seed in (1, 2))
+    one, other = (
+        filter_fisher(probe, head(), [(pixels, WEIGHTS)], 1, np.random.default_rng(seed)) for seed in (1, 2)
+    )
     assert not np.allclose(one, other)
+
+
+def test_layers_of_a_kind_of_its_own_are_refused() -> None:
+    class Padded(nn.Conv2d):
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            return super().forward(nn.functional.pad(given, (1, 1, 1, 1)))
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Padded(3, 5, 3)
+
+        def forward(self, pixels: torch.Tensor) -> Outputs:
+            return Outputs(self.layer(pixels).mean(dim=(2, 3)))
+
+    probe = Probe(Wrapped().requires_grad_(False), 4, (0.0,) * 3, (1.0,) * 3)
+    with pytest.raises(TaskError, match="kind of its own, Padded"):
+        filter_fisher(probe, head(), [(torch.zeros(2, 3, 4, 4), torch.ones(2))], 1, np.random.default_rng(0))
 
 
 def test_a_network_without_filters_is_refused() -> None:
@@ -102,7 +136,7 @@ def test_a_network_without_filters_is_refused() -> None:
 
     probe = Probe(Flat(), 4, (0.0,) * 3, (1.0,) * 3)
     with pytest.raises(TaskError, match="no filters"):
-        filter_fisher(probe, head(), [torch.zeros(2, 3, 4, 4)], 1, np.random.default_rng(0))
+        filter_fisher(probe, head(), [(torch.zeros(2, 3, 4, 4), torch.ones(2))], 1, np.random.default_rng(0))
 
 
 @given(st.integers(0, 2**32), st.integers(1, 5), st.integers(2, 6))
@@ -118,17 +152,3 @@ def test_draws_follow_the_probabilities(seed: int, count: int, classes: int) -> 
     for label in range(classes):
         counts = (labels == label).sum(dim=0)
         assert ((counts - count * probabilities[label]).abs() < 1 + 1e-9).all()
-
-
-def test_head_is_penalised_logistic_regression() -> None:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    generator = np.random.default_rng(0)
-    labels = np.arange(90) % 3
-    features = generator.normal(size=(90, 4)) * [1, 10, 0.1, 1] + labels[:, None]
-    fitted = Head.fit(torch.from_numpy(features).float(), torch.from_numpy(labels), 3)
-    scaled = StandardScaler().fit_transform(features)
-    expected = LogisticRegression(C=1 / (0.1 * 90), tol=1e-8, max_iter=1000).fit(scaled, labels).predict_proba(scaled)
-    found = fitted.probabilities(torch.from_numpy(features).float())
-    np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)

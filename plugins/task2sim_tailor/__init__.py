@@ -1,0 +1,1 @@
+"""A backbone made for somebody's own pictures, in one command."""
