@@ -1,247 +1,407 @@
-"""Task2Vec beside its public reference implementation: fidelity, speed, memory; and what embeddings say of tasks.
+"""Task2Vec against the public reference implementation: fidelity, speed, memory, and what the distances say.
 
-Give it a checkout of https://github.com/awslabs/aws-cv-task2vec. Some 12 minutes on one core::
+One core needs about nine minutes::
 
-    git clone https://github.com/awslabs/aws-cv-task2vec /tmp/reference
-    python benchmarks/task2vec.py --reference /tmp/reference --markdown task2vec.md
+    git clone https://github.com/awslabs/aws-cv-task2vec reference
+    python benchmarks/task2vec.py --reference reference --probe RUN/probe --markdown task2vec.md --json task2vec.json
 
-Probe and tasks are the same for both. The reference shuffles the training images, fits a head by early-stopped Adam,
-and draws labels batch by batch, so that two of its seeds differ. Ours is held to be faithful where it is as near to
-the reference as the reference's two seeds are to one another; vectors are compared on all filters of the probe by
-their cosine. Normalisation layers are kept in evaluation mode, as the reference says it does. Every measurement is a
-process of its own, on one thread; its peak memory is that process's, with the libraries (some 450 MB) it needs.
-Imports count for neither's time.
+The probe is a backbone that a study keeps in its run folder: pre-trained on studio images with everything varied.
+Both embed the same training images of the same tasks with it; all its convolutions and norms are compared. The
+reference runs as it stands, with its own defaults (10,000 images drawn by class, a head fitted for ten passes, one
+label for each image). Its modules that are imported here, `task2vec`, `variational`, `utils` and `task_similarity`,
+need no torchvision, so nothing has to stand in for that. Two things are handed to it: the probe, behind its own
+abstract class, and the images as the network wants them. One thing is changed: its loaders start no processes (six
+by default), which would only cost time here. Seconds are processor seconds, of its `embed` on images that are ready
+and of ours with loading the probe and scaling the images.
+
+The reference's constructor says that it fixes the statistics of batch normalisation, and then leaves them free: it
+calls `train()`. Then an image's gradients depend on the rest of its batch, and there is no Fisher information of
+single images, as the paper defines it, to compare with. The probe that is handed over therefore keeps its
+statistics fixed, whatever it is told; once for each task it is handed over free, too ("as it comes").
+
+Each implementation runs in a process of its own with one thread, turn by turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
+import json
+import multiprocessing
+import os
 import resource
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-HERE = Path(__file__).resolve().parent
-TASKS = HERE.parents[1] / "shared" / "data" / "tasks"
-PROBE = HERE.parent / "plugins" / "task2sim_tailor" / "learned" / "probe"
+from task2sim import Task, TaskEmbedding, TaskSource
+from task2sim.choice import Chosen
+from task2sim.provenance import gather
+
+TASKS = Path(__file__).resolve().parents[2] / "shared" / "data" / "tasks"
+SEEDS = range(3)
+REFERENCE_SEEDS = range(2)
+RELATED = ("display_letters", "hiragana_fonts")
+ESTIMATORS = ("monte-carlo", "variational")
+BATCH_SIZE = 64
+"""Of the reference: its default."""
 
 Vector = NDArray[np.float64]
 
 
-def cosine(a: Vector, b: Vector) -> float:
-    """Of the angle between two vectors."""
-    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+def load_task(folder: Path, name: str) -> Task:
+    source: TaskSource = Chosen.parse("tasks", {"type": "arrays", "path": str(folder)}).build()
+    return source.load(name)
 
 
-def measure(options: argparse.Namespace) -> None:
-    """Embed one task once, in this process, and write vector, seconds and peak memory."""
+def embedder(**config: Any) -> Any:
+    return Chosen.parse("embedders", {"type": "task2vec", **config}).build()
+
+
+# --- what the processes do ---
+
+
+def ours(probe: Path, tasks: Path, name: str, seed: int, estimator: str) -> tuple[Vector, float]:
+    """Our embedding and the processor seconds it took."""
+    task = load_task(tasks, name)
+    component = embedder(probe=str(probe), estimator=estimator)
+    start = time.process_time()
+    vector = component.embed(task, seed).vector
+    return vector.astype(np.float64), time.process_time() - start
+
+
+def reference(
+    checkout: Path, probe: Path, tasks: Path, name: str, seed: int, fixed_statistics: bool
+) -> tuple[Vector, float]:
+    """The reference's embedding and the processor seconds it took."""
     import torch
 
-    from task2sim_tasks.arrays import ArrayTasks
+    from task2sim_task2vec.probe import load_probe
 
     torch.set_num_threads(1)
-    task = ArrayTasks(ArrayTasks.Config(path=options.tasks)).load(options.task)
-    embed = reference if options.measure == "reference" else ours
-    vector, seconds = embed(task, options)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    np.savez(options.out, vector=vector, seconds=seconds, megabytes=peak)
+    sys.path.insert(0, str(checkout))
+    import task2vec
 
+    if Path(task2vec.__file__).resolve().parent != checkout.resolve():
+        raise SystemExit(f"{checkout} is no checkout of aws-cv-task2vec: there is no task2vec.py")
 
-def ours(task: Any, options: argparse.Namespace) -> tuple[Vector, float]:
-    """Our embedding."""
-    from task2sim_task2vec.embedder import Task2Vec
-    from task2sim_task2vec.probe import load_probe
+    def without_processes(*arguments: Any, **options: Any) -> torch.utils.data.DataLoader[Any]:
+        return torch.utils.data.DataLoader(*arguments, **{**options, "num_workers": 0})
 
-    load_probe(str(options.probe))  # imports count for neither
-    embedder = Task2Vec(Task2Vec.Config(probe=str(options.probe), estimator=options.estimator))
-    start = time.perf_counter()
-    vector = embedder.embed(task, options.seed).vector
-    return vector.astype(np.float64), time.perf_counter() - start
+    task2vec.DataLoader = without_processes
 
+    class Handed(task2vec.ProbeNetwork):  # type: ignore[misc]
+        """The probe as the reference wants it: layers in a list, the classifier last."""
 
-def reference(task: Any, options: argparse.Namespace) -> tuple[Vector, float]:
-    """The reference's embedding, with its own defaults and a batch size of 64."""
-    import torch
-
-    sys.path.insert(0, str(options.reference))
-    import task2vec as published  # type: ignore[import-not-found]
-
-    from task2sim_task2vec.probe import load_probe
-
-    torch.manual_seed(options.seed)
-    np.random.seed(options.seed)  # noqa: NPY002 - the reference draws from it
-    probe = load_probe(str(options.probe))
-    order = torch.randperm(len(task.train), generator=torch.Generator().manual_seed(options.seed))
-    images = torch.utils.data.TensorDataset(
-        probe.pixels(task.train.images)[order], torch.from_numpy(task.train.labels)[order]
-    )
-
-    class Network(published.ProbeNetwork):  # type: ignore[misc]
-        """The probe in the form that the reference wants: a body, and a linear layer for the head."""
-
-        def __init__(self) -> None:
+        def __init__(self, body: torch.nn.Module, width: int, classes: int) -> None:
             super().__init__()
-            self.body = probe.network.requires_grad_(True)
-            with torch.no_grad():
-                width = probe.features(images[:1][0]).shape[1]
-            self.fc = torch.nn.Linear(width, len(task.classes))
-            self.layers = [lambda x: self.body(x).pooler_output.flatten(1), self.fc]
+            self.body = body
+            self.fc = torch.nn.Linear(width, classes)
+            self.layers: list[Any] = [lambda pixels: self.body(pixels).pooler_output.flatten(1), self.fc]
 
         @property
-        def classifier(self) -> Any:
+        def classifier(self) -> torch.nn.Module:
             return self.fc
 
-        def train(self, mode: bool = True) -> Any:
-            # The reference says that it keeps normalisation layers as they are, and then lets them take the batches'
-            # statistics; its embeddings on this probe would be another quantity (cosine to ours 0.3).
-            return super().train(False)
-
-        def forward(self, x: Any, start_from: int = 0) -> Any:
+        def forward(self, values: torch.Tensor, start_from: int = 0) -> torch.Tensor:
             for layer in self.layers[start_from:]:
-                x = layer(x)
-            return x
+                values = layer(values)
+            return values
 
-    start = time.perf_counter()
-    embedding = published.Task2Vec(
-        Network(), loader_opts={"batch_size": 64, "num_workers": 0, "num_samples": 10000}
-    ).embed(images)
-    return np.asarray(embedding.hessian, dtype=np.float64), time.perf_counter() - start
+        def train(self, mode: bool = True) -> Any:
+            return super().train(mode and not fixed_statistics)
 
-
-def child(
-    options: argparse.Namespace, what: str, task: str, seed: int, estimator: str = "monte-carlo"
-) -> dict[str, Any]:
-    """One measurement in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out.npz"
-        places = ["--tasks", str(options.tasks), "--probe", str(options.probe), "--reference", str(options.reference)]
-        which = ["--measure", what, "--task", task, "--seed", str(seed), "--estimator", estimator, "--out", str(out)]
-        subprocess.run([sys.executable, __file__, *places, *which], check=True, capture_output=True)
-        with np.load(out) as found:
-            result = {name: found[name] for name in found.files}
-    print(
-        what,
-        task,
-        seed,
-        estimator,
-        f"{float(result['seconds']):.1f} s {float(result['megabytes']):.0f} MB",
-        flush=True,
+    task = load_task(tasks, name)
+    loaded = load_probe(str(probe))
+    torch.manual_seed(seed)
+    # Its first pass takes images as they lie, and batches of one class would be no fair start.
+    order = torch.randperm(len(task.train))
+    pixels, labels = loaded.pixels(task.train.images)[order], torch.from_numpy(task.train.labels)[order]
+    with torch.no_grad():
+        width = loaded.features(pixels[:1]).shape[1]
+    network = Handed(loaded.network.requires_grad_(True), width, len(task.classes))
+    start = time.process_time()
+    embedding = task2vec.Task2Vec(network, loader_opts={"batch_size": BATCH_SIZE}).embed(
+        torch.utils.data.TensorDataset(pixels, labels)
     )
-    return result
+    return np.asarray(embedding.hessian, dtype=np.float64), time.process_time() - start
 
 
-def fidelity(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
-    """The table of ours beside the reference."""
-    lines = [
-        "| task | reference, two seeds | ours and the reference | ours, two seeds | seconds, reference "
-        "| seconds, ours | faster | MB, reference | MB, ours |",
-        "|---" * 9 + "|",
-    ]
-    rows = []
-    for name in names:
-        theirs = [child(options, "reference", name, seed) for seed in (0, 1)]
-        own = [child(options, "ours", name, seed) for seed in (0, 1)]
-        across = [cosine(a["vector"], b["vector"]) for a in own for b in theirs]
-        row = [
-            cosine(theirs[0]["vector"], theirs[1]["vector"]),
-            float(np.mean(across)),
-            cosine(own[0]["vector"], own[1]["vector"]),
-            *(float(np.median([r["seconds"] for r in rs])) for rs in (theirs, own)),
-            *(float(np.median([r["megabytes"] for r in rs])) for rs in (theirs, own)),
-        ]
-        rows.append(row)
-        lines.append(_fidelity_line(name, row))
-    lines.append(_fidelity_line("median", list(np.median(rows, axis=0))))
-    return lines
+def reference_distance(checkout: Path, first: Vector, second: Vector) -> float:
+    """By the reference's own function, on values large enough for what it adds to denominators."""
+    sys.path.insert(0, str(checkout))
+    import task2vec
+    import task_similarity
+
+    pair = (task2vec.Embedding(1e9 * vector, np.ones_like(vector)) for vector in (first, second))
+    return float(task_similarity.cosine(*pair))
 
 
-def _fidelity_line(name: str, row: Sequence[float]) -> str:
-    between, across, within, slow, fast, much, little = row
-    return (
-        f"| {name} | {between:.4f} | {across:.4f} | {within:.4f} | {slow:.1f} | {fast:.1f} | {slow / fast:.1f} x "
-        f"| {much:.0f} | {little:.0f} |"
-    )
+def peak_memory() -> float:
+    """Of this process, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def stability(options: argparse.Namespace, names: Sequence[str], estimator: str) -> list[str]:
-    """Distances between the tasks, and how the order of neighbours changes with the seed."""
-    from scipy import stats
+def import_all() -> float:
+    """Import what both need; returns the memory that it takes, in MB."""
+    for module in ("torch", "torch.utils.data", "transformers.models.resnet.modeling_resnet"):
+        importlib.import_module(module)
+    return peak_memory()
 
-    from task2sim import TaskEmbedding
-    from task2sim_task2vec.embedder import Task2Vec
 
-    embedder = Task2Vec(Task2Vec.Config(probe=str(options.probe)))
-    tables = []
-    for seed in range(options.seeds):
-        vectors = {n: child(options, "ours", n, seed, estimator)["vector"].astype(np.float32) for n in names}
-        tables.append(
-            np.array(
-                [
-                    [embedder.distance(TaskEmbedding(a, vectors[a]), TaskEmbedding(b, vectors[b])) for b in names]
-                    for a in names
-                ]
-            )
+# --- figures ---
+
+
+def cosine(first: Vector, second: Vector) -> float:
+    return float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+
+
+def distances(vectors: Sequence[Vector], others: Sequence[Vector]) -> NDArray[np.float64]:
+    component = embedder(probe="-")
+    rows = [[TaskEmbedding("-", vector.astype(np.float32)) for vector in some] for some in (vectors, others)]
+    return np.array([[component.distance(a, b) for b in rows[1]] for a in rows[0]])
+
+
+class Map:
+    """Embeddings of all tasks with several seeds, and what their distances say."""
+
+    def __init__(self, names: Sequence[str], vectors: Mapping[tuple[str, int], Vector], seeds: Sequence[int]) -> None:
+        self.names = list(names)
+        by_seed = [[vectors[name, seed] for name in names] for seed in seeds]
+        self.within = [distances(some, some) for some in by_seed]
+        self.pairs = list(itertools.combinations(range(len(seeds)), 2))
+        self.across = [distances(by_seed[a], by_seed[b]) for a, b in self.pairs]
+
+    def matrix(self) -> NDArray[np.float64]:
+        """Mean distances; on the diagonal between two seeds of the same task."""
+        mean: NDArray[np.float64] = np.mean(self.within, axis=0)
+        np.fill_diagonal(mean, np.mean([np.diag(matrix) for matrix in self.across], axis=0))
+        return mean
+
+    def facts(self) -> dict[str, Any]:
+        """Figures of the map."""
+        upper = np.triu_indices(len(self.names), 1)
+        mean = np.mean(self.within, axis=0)
+        one, other = (self.names.index(name) for name in RELATED)
+        rest = [m for m in range(len(self.names)) if m not in (one, other)]
+        unrelated = np.concatenate([mean[one, rest], mean[other, rest]])
+        nearest = [np.argmin(m + np.diag(np.full(len(m), np.inf)), axis=1) for m in self.within]
+        return {
+            "related": float(mean[one, other]),
+            "unrelated, nearest": float(unrelated.min()),
+            "unrelated, median": float(np.median(unrelated)),
+            "rank of the related pair among all pairs": int((mean[upper] < mean[one, other]).sum()) + 1,
+            "pairs": len(upper[0]),
+            "same nearest neighbour with two seeds": float(
+                np.mean([nearest[a] == nearest[b] for a, b in self.pairs])
+            ),
+            "rank correlation of distances with two seeds": float(
+                np.mean([stats.spearmanr(self.within[a][upper], self.within[b][upper])[0] for a, b in self.pairs])
+            ),
+            "least rank correlation of neighbours": float(
+                min(
+                    stats.spearmanr(np.delete(self.within[a][k], k), np.delete(self.within[b][k], k))[0]
+                    for a, b in self.pairs
+                    for k in range(len(self.names))
+                )
+            ),
+            "own other seed is nearest": float(
+                np.mean([m.argmin(axis=axis) == np.arange(len(m)) for m in self.across for axis in (0, 1)])
+            ),
+            "nearest": {name: self.names[k] for name, k in zip(self.names, nearest[0], strict=True)},
+        }
+
+
+def measure(checkout: Path, probe: Path, tasks: Path) -> dict[str, Any]:
+    """All that is measured."""
+    source: TaskSource = Chosen.parse("tasks", {"type": "arrays", "path": str(tasks)}).build()
+    names = source.names()
+    context = multiprocessing.get_context("spawn")
+    vectors: dict[str, dict[tuple[str, int], Vector]] = {}
+    seconds: dict[str, dict[str, list[float]]] = {}
+
+    def record(what: str, name: str, seed: int, answer: tuple[Vector, float]) -> None:
+        vector, took = answer
+        vectors.setdefault(what, {})[name, seed] = vector
+        seconds.setdefault(what, {}).setdefault(name, []).append(took)
+        print(f"{name} {what} {seed}: {took:.1f} s", flush=True)
+
+    with (
+        ProcessPoolExecutor(1, context) as here,
+        ProcessPoolExecutor(1, context) as there,
+        ProcessPoolExecutor(1, context) as further,
+    ):
+        empty = [pool.submit(import_all).result() for pool in (here, there)]
+        for name in names:
+            for seed in SEEDS:
+                if seed in REFERENCE_SEEDS:
+                    job = (checkout, probe, tasks, name, seed, True)
+                    record("reference", name, seed, there.submit(reference, *job).result())
+                record("monte-carlo", name, seed, here.submit(ours, probe, tasks, name, seed, "monte-carlo").result())
+        memory = {
+            "imports": max(empty),
+            "reference": there.submit(peak_memory).result(),
+            "monte-carlo": here.submit(peak_memory).result(),
+        }
+        for name in names:
+            record("as it comes", name, 0, there.submit(reference, checkout, probe, tasks, name, 0, False).result())
+            for seed in SEEDS:
+                answer = further.submit(ours, probe, tasks, name, seed, "variational").result()
+                record("variational", name, seed, answer)
+        memory["variational"] = further.submit(peak_memory).result()
+        one, other = (vectors["monte-carlo"][name, 0] for name in RELATED)
+        theirs = there.submit(reference_distance, checkout, one, other).result()
+    maps = {what: Map(names, vectors[what], SEEDS) for what in ESTIMATORS}
+    maps["reference"] = Map(names, vectors["reference"], REFERENCE_SEEDS)
+    return {
+        "provenance": gather([]),
+        "filters": len(one),
+        "tasks": {name: fidelity(vectors, name) for name in names},
+        "seconds": seconds,
+        "memory": memory,
+        "difference of distance functions": abs(float(distances([one], [other])[0, 0]) - theirs),
+        "maps": {what: {"matrix": m.matrix().tolist(), **m.facts()} for what, m in maps.items()},
+    }
+
+
+def fidelity(vectors: Mapping[str, Mapping[tuple[str, int], Vector]], name: str) -> dict[str, float]:
+    """Mean cosine similarities of embeddings of one task."""
+
+    def between(what: str, other: str) -> float:
+        first, second = ({key: v for key, v in vectors[w].items() if key[0] == name} for w in (what, other))
+        return float(
+            np.mean([cosine(a, b) for i, a in first.items() for j, b in second.items() if what != other or i < j])
         )
-    mean = np.mean(tables, axis=0)
-    lines = ["| " + " | ".join(["", *names]) + " |", "|---" * (len(names) + 1) + "|"]
-    lines += ["| " + " | ".join([n, *(f"{d:.3f}" for d in row)]) + " |" for n, row in zip(names, mean, strict=True)]
-    others = ~np.eye(len(names), dtype=bool)
-    pairs = list(itertools.combinations(tables, 2))
-    agree = np.mean([(_nearest(a) == _nearest(b)).mean() for a, b in pairs])
-    rank = np.mean(
-        [stats.kendalltau(a[i][others[i]], b[i][others[i]])[0] for a, b in pairs for i in range(len(names))]
-    )
-    spread = float(np.std(tables, axis=0)[others].mean())
-    nearest = ", ".join(f"{n}: {names[i]}" for n, i in zip(names, _nearest(mean), strict=True))
-    lines += [
-        "",
-        f"Nearest: {nearest}. Over {options.seeds} seeds {100 * agree:.0f} % of the nearest neighbours agree, and "
-        f"the order of all neighbours with Kendall's tau {rank:.2f}; a distance varies by {spread:.3f}.",
+
+    return {
+        "reference, two seeds": between("reference", "reference"),
+        "monte-carlo and reference": between("monte-carlo", "reference"),
+        "monte-carlo, two seeds": between("monte-carlo", "monte-carlo"),
+        "variational and monte-carlo": between("variational", "monte-carlo"),
+        "variational, two seeds": between("variational", "variational"),
+        "monte-carlo and reference as it comes": between("monte-carlo", "as it comes"),
+        "reference and reference as it comes": between("reference", "as it comes"),
+    }
+
+
+# --- the report ---
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def report(facts: Mapping[str, Any]) -> str:
+    """The figures as markdown."""
+    names = list(facts["tasks"])
+    seconds = facts["seconds"]
+
+    def took(what: str, name: str) -> float:
+        return float(np.median(seconds[what][name]))
+
+    def mean(key: str) -> float:
+        return float(np.mean([facts["tasks"][name][key] for name in names]))
+
+    keys = list(facts["tasks"][names[0]])
+    columns = {
+        "two seeds of the reference": keys[0],
+        "`monte-carlo` and the reference": keys[1],
+        "two seeds of `monte-carlo`": keys[2],
+        "`variational` and `monte-carlo`": keys[3],
+        "two seeds of `variational`": keys[4],
+        "`monte-carlo` and the reference as it comes": keys[5],
+    }
+    cosines = [[name, *(f"{facts['tasks'][name][key]:.3f}" for key in columns.values())] for name in names]
+    cosines.append(["mean", *(f"{mean(key):.4f}" for key in columns.values())])
+    ratios = {what: [took("reference", name) / took(what, name) for name in names] for what in ESTIMATORS}
+    speeds = [
+        [
+            what,
+            f"{np.median([took(what, name) for name in names]):.1f}",
+            ""
+            if what == "reference"
+            else f"{np.median(ratios[what]):.1f} x ({min(ratios[what]):.1f} to {max(ratios[what]):.1f})",
+            f"{facts['memory'][what]:.0f}",
+        ]
+        for what in ("reference", *ESTIMATORS)
     ]
-    return lines
-
-
-def _nearest(table: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.argmin(table + 9 * np.eye(len(table)), axis=1)
+    maps = facts["maps"]
+    said: dict[str, Callable[[Any], str]] = {
+        "distance of the two letter tasks": lambda m: f"{m['related']:.3f}",
+        "of them to the nearest other task, and to the median one": lambda m: (
+            f"{m['unrelated, nearest']:.3f}, {m['unrelated, median']:.3f}"
+        ),
+        f"their rank among the {maps['reference']['pairs']} pairs": lambda m: (
+            f"{m['rank of the related pair among all pairs']}"
+        ),
+        "tasks with the same nearest neighbour for two seeds": lambda m: (
+            f"{100 * m['same nearest neighbour with two seeds']:.0f} %"
+        ),
+        "rank correlation of all distances for two seeds": lambda m: (
+            f"{m['rank correlation of distances with two seeds']:.3f}"
+        ),
+        "the same of one task's distances, worst task": lambda m: f"{m['least rank correlation of neighbours']:.2f}",
+        "tasks nearest to themselves with another seed": lambda m: f"{100 * m['own other seed is nearest']:.0f} %",
+    }
+    chosen = (*ESTIMATORS, "reference")
+    neighbours = [[text, *(tell(maps[what]) for what in chosen)] for text, tell in said.items()]
+    matrix = [
+        [name, *(f"{value:.2f}" for value in row)]
+        for name, row in zip(names, maps["monte-carlo"]["matrix"], strict=True)
+    ]
+    met = sum(facts["tasks"][name][keys[1]] >= facts["tasks"][name][keys[0]] for name in names)
+    return (
+        "\n\n".join(
+            [
+                f"Cosine similarity of embeddings ({facts['filters']} filters); `monte-carlo` is at least as near to "
+                f"the reference as another seed of the reference is on {met} of {len(names)} tasks, on average by "
+                f"{mean(keys[1]) - mean(keys[0]):+.4f}:",
+                table(["task", *columns], cosines),
+                "One thread; processor seconds, medians; memory is the peak of a process, of which "
+                f"{facts['memory']['imports']:.0f} MB are imports:",
+                table(["", "seconds for a task", "faster than the reference", "peak memory, MB"], speeds),
+                "What the distances say:",
+                table(["", *chosen], neighbours),
+                "Distances of `monte-carlo`, means over seeds; on the diagonal between two seeds of the same task:",
+                table(["", *names], matrix),
+                "The distance function differs from the reference's by "
+                f"{facts['difference of distance functions']:.0e}.",
+            ]
+        )
+        + "\n"
+    )
 
 
 def main() -> None:
-    """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--reference", type=Path, help="a checkout of aws-cv-task2vec; without it ours alone is measured"
-    )
-    parser.add_argument("--tasks", type=Path, default=TASKS, help="a folder of .npz tasks")
-    parser.add_argument("--probe", type=Path, default=PROBE, help="the probe [default: the one that ships]")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--markdown", type=Path)
-    parser.add_argument("--measure", choices=["reference", "ours"], help=argparse.SUPPRESS)
-    parser.add_argument("--task", help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--estimator", default="monte-carlo", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.measure:
-        measure(options)
-        return
-    names = sorted(path.stem for path in options.tasks.glob("*.npz"))
-    lines: list[str] = []
-    if options.reference:
-        lines += ["Beside the reference:", "", *fidelity(options, names), ""]
-    for estimator in ("monte-carlo", "variational"):
-        lines += [f"Distances, {estimator}:", "", *stability(options, names, estimator), ""]
-    text = "\n".join(lines)
-    print(text)
-    if options.markdown:
-        options.markdown.write_text(text)
+    parser.add_argument("--reference", type=Path, required=True, help="a checkout of awslabs/aws-cv-task2vec")
+    parser.add_argument("--probe", type=Path, required=True, help="a folder with a backbone, such as RUN/probe")
+    parser.add_argument("--tasks", type=Path, default=TASKS, help="a folder of .npz files")
+    parser.add_argument("--markdown", type=Path, help="where to write the tables; they are printed in any case")
+    parser.add_argument("--json", type=Path, help="where to write every figure")
+    arguments = parser.parse_args()
+    if not (arguments.reference / "task2vec.py").is_file():
+        raise SystemExit(f"{arguments.reference} is no checkout of aws-cv-task2vec: it has no task2vec.py")
+    # Threads of libraries below torch are counted when they start.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    # The reference's progress bars.
+    os.environ["TQDM_DISABLE"] = "1"
+    start = time.monotonic()
+    facts = measure(arguments.reference.resolve(), arguments.probe.resolve(), arguments.tasks.resolve())
+    text = report(facts)
+    print(f"\n{text}\n{(time.monotonic() - start) / 60:.0f} minutes")
+    if arguments.markdown:
+        arguments.markdown.write_text(text, encoding="utf-8")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

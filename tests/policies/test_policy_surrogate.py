@@ -393,6 +393,7 @@ def test_few_and_equal_tasks_do_no_harm(vector: np.ndarray, count: int) -> None:
     assert one.predict(TaskEmbedding("new", vector)).setting["background"] == 1
 
 
+@pytest.mark.filterwarnings("error")
 def test_constant_scores_do_no_harm() -> None:
     one, tried = search(TASK2SIM_PARAMETERS, embeddings(3), 14, lambda t, s: 0.1)
     assert len(tried) == 14

@@ -149,6 +149,17 @@ def test_networks_that_do_not_fit_are_told(make: Callable[[], Any], message: str
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError])
+def test_whatever_a_network_raises_is_told(error: type[Exception]) -> None:
+    class Broken(nn.Module):
+        def forward(self, pixels: torch.Tensor) -> None:
+            raise error("no such thing\nand more")
+
+    with pytest.raises(TaskError, match="does not take images of shape .*no such thing") as told:
+        Probe(Broken(), 8, (0.0,) * 3, (1.0,) * 3).features(torch.zeros(1, 3, 8, 8))
+    assert "and more" not in str(told.value) or error is KeyError
+
+
 def bert() -> Any:
     from transformers import BertConfig, BertModel
 
@@ -203,7 +214,11 @@ def spoil_description(folder: Path) -> None:
 
 
 def absurd_description(folder: Path) -> None:
-    (folder / "backbone.json").write_text(json.dumps({"mean": [0.5], "std": 3}))
+    (folder / "backbone.json").write_text(json.dumps({"std": 3}))
+
+
+def short_description(folder: Path) -> None:
+    (folder / "backbone.json").write_text(json.dumps({"mean": [0.5, 0.5]}))
 
 
 def listed_description(folder: Path) -> None:
@@ -222,6 +237,7 @@ def listed_description(folder: Path) -> None:
         no_weights,
         spoil_description,
         absurd_description,
+        short_description,
         listed_description,
     ],
 )

@@ -102,6 +102,34 @@ def test_the_noise_it_finds_costs_least(probe: Probe) -> None:
     assert best < objective(4.0) - 0.01
 
 
+def test_it_is_the_fisher_information_under_the_noise_it_finds(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variational, "NOISE_COST", 10.0)
+    found = torch.from_numpy(fisher(probe, 150)).double()
+    layers = [m for m in probe.network.modules() if getattr(m, "weight", None) is not None]
+    parts = found.split([len(m.weight) for m in layers])
+    cost = 2 * 10.0 / sum(m.weight.numel() for m in layers)
+    noisy = attrs.evolve(probe, network=copy.deepcopy(probe.network))
+    twins = [m for m in noisy.network.modules() if getattr(m, "weight", None) is not None]
+    normal = torch.Generator().manual_seed(7)
+    generator = np.random.default_rng(8)
+    expected = np.zeros(len(found))
+    with torch.no_grad():
+        for _ in range(400):
+            for layer, twin, part in zip(layers, twins, parts, strict=True):
+                variance = noise_variance(part, layer.weight, cost).float()
+                shape = (-1, *[1] * (layer.weight.ndim - 1))
+                noise = torch.randn(layer.weight.shape, generator=normal) * variance.sqrt().view(shape)
+                twin.weight.copy_(layer.weight + noise)
+            images = [(PIXELS[torch.randperm(64, generator=normal)[:8]], torch.ones(8))]
+            expected += filter_fisher(noisy, head(), images, 1, generator) / 400
+        clean = filter_fisher(probe, head(), [(PIXELS, torch.ones(64))], 20, generator)
+    assert abs(expected.sum() / clean.sum() - 1) > 0.3
+    assert found.sum() == pytest.approx(expected.sum(), rel=0.1)
+    np.testing.assert_allclose(found, expected, rtol=0.5)
+
+
 def test_noise_is_that_of_the_prior_where_nothing_matters() -> None:
     weight = torch.tensor([[3.0, 1.0], [1.0, 1.0]])
     variance = noise_variance(torch.tensor([0.0, 2.0]).double(), weight, 0.5)
