@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+import task2sim_task2vec.head as module
 from task2sim_task2vec.head import Head
 
 
@@ -39,6 +41,18 @@ def test_the_seed_decides_and_matters_little() -> None:
     one, same, other = (fit(features, labels, seed=seed).probabilities(features) for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert 0 < (one - other).abs().max() < 0.05
+
+
+def test_the_mean_of_the_last_steps_hangs_less_on_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = clusters()
+
+    def spread() -> float:
+        weights = torch.stack([fit(features, labels, seed=seed).weight for seed in range(4)])
+        return float(weights.std(dim=0).square().mean().sqrt())
+
+    averaged = spread()
+    monkeypatch.setattr(module, "AVERAGED", 1)
+    assert averaged < 0.9 * spread()
 
 
 def test_weights_are_shares_of_the_classes() -> None:

@@ -155,7 +155,7 @@ def test_whatever_a_network_raises_is_told(error: type[Exception]) -> None:
         def forward(self, pixels: torch.Tensor) -> None:
             raise error("no such thing\nand more")
 
-    with pytest.raises(TaskError, match="does not take images of shape .*no such thing") as told:
+    with pytest.raises(TaskError, match=r"does not take images of shape .*no such thing") as told:
         Probe(Broken(), 8, (0.0,) * 3, (1.0,) * 3).features(torch.zeros(1, 3, 8, 8))
     assert "and more" not in str(told.value) or error is KeyError
 

@@ -102,9 +102,7 @@ def test_the_noise_it_finds_costs_least(probe: Probe) -> None:
     assert best < objective(4.0) - 0.01
 
 
-def test_it_is_the_fisher_information_under_the_noise_it_finds(
-    probe: Probe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_the_fisher_information_under_the_noise_it_finds(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(variational, "NOISE_COST", 10.0)
     found = torch.from_numpy(fisher(probe, 150)).double()
     layers = [m for m in probe.network.modules() if getattr(m, "weight", None) is not None]
