@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from task2sim_tailor.tailor import LEARNED, prepare_folder, tailor_study
 
 from task2sim import ConfigError, StoreError, TaskError
 from task2sim.learned import Learned
+from task2sim_tailor.tailor import LEARNED, prepare_folder, tailor_study
 
 SMALL = (
     "images=24",
