@@ -331,17 +331,17 @@ class _Study:
         # Numbers of an earlier start, perhaps on other images, must not stand among the new ones.
         self.results.clear()
         self.current.write_config()
-        provenance_ = provenance.gather(chosen.entry for chosen in _chosen(study))
-        provenance_["seed"] = study.seed
-        provenance_["tasks"] = self.fingerprints
-        self.current.write_provenance(provenance_)
+        made_with = provenance.gather(chosen.entry for chosen in _chosen(study))
+        made_with["seed"] = study.seed
+        made_with["tasks"] = self.fingerprints
+        self.current.write_provenance(made_with)
         facts: dict[str, Any] = {
             "study": study.name,
             "source": self.file.source,
             "seed": study.seed,
             "budget": study.pretrainings,
             "policy": study.policy.name,
-            "task2sim": provenance_["task2sim"],
+            "task2sim": made_with["task2sim"],
         }
         if study.rewards is not None:
             facts["rewards"] = study.rewards.name

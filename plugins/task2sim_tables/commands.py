@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from task2sim.cli import StoreOption
+from task2sim.cli import StoreOption, open_store
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -31,14 +31,13 @@ def export(
     """
     from rich.console import Console
 
-    from task2sim.console import ConsoleObserver
+    from task2sim.console import ConsoleObserver, interruptible
     from task2sim.run import Run
-    from task2sim.store import Store, default_store
     from task2sim_tables.export import export_run
     from task2sim_tables.writing import check_target
 
     check_target(out)
-    run = Run.open(run_folder, Store(store or default_store()))
-    with ConsoleObserver(Console()) as observer:
+    run = Run.open(run_folder, open_store(store))
+    with interruptible(), ConsoleObserver(Console()) as observer:
         settings, tasks = export_run(run, out, observer.show)
     typer.echo(f"{out}: {settings} settings on {tasks} tasks")
