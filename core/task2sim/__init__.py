@@ -43,7 +43,19 @@ from task2sim.parameters import (
     Toggle,
 )
 from task2sim.progress import Progress, report_progress
-from task2sim.scenes import Background, Camera, Floor, Fog, Material, Scene, SceneAssets, SceneObject, Sky, Sun
+from task2sim.scenes import (
+    Background,
+    Camera,
+    Floor,
+    Fog,
+    Material,
+    Scene,
+    SceneAssets,
+    SceneObject,
+    Sky,
+    Staging,
+    Sun,
+)
 from task2sim.seeds import image_uniforms, spawn_generator, spawn_seed
 from task2sim.tasks import ImageSet, Task, stratified_split
 
@@ -84,6 +96,7 @@ __all__ = [
     "Score",
     "Simulator",
     "Sky",
+    "Staging",
     "StoreError",
     "Sun",
     "Task",

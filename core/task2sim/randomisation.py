@@ -31,24 +31,11 @@ from task2sim.scenes import (
 )
 from task2sim.seeds import image_uniforms
 
-DEFAULT_CAMERA_DISTANCE = 2.0
-"""Metres from the camera to an object of bounding-sphere diameter 1: it fills about two thirds of the picture."""
-
-CAMERA_DIRECTION: Vector = (0.45, -0.8, 0.4)
-"""From the object towards the camera: the front, seen a little from the right and from above."""
-
-DISTANCE_FACTORS = (0.75, 1.75)
-"""Nearest and farthest camera, relative to the default. The paper's 0.4 to 1.5 would cut objects off at the near end,
-where ours just fill the picture, so the range is narrower and reaches farther."""
-
-SUN_DIRECTION: Vector = (0.5, -0.45, 0.74)
 INTENSITY_RANGE = (0.4, 1.6)
 COLOUR_RANGE = (0.05, 1.0)
 BLUR_PROBABILITY = 0.75
 FOCUS_RANGE = (-1.0, 1.0)
 """Metres by which the focus misses the object."""
-APERTURE_RANGE = (0.04, 0.16)
-"""Lens diameters in metres; large as a macro photograph's, relative to an object of one metre."""
 MATERIAL_SLOTS = 8
 """Materials drawn for an object; part k wears number k modulo this."""
 
@@ -65,7 +52,6 @@ CLUTTER_ANGLES = (36.0, -36.0, 72.0, -72.0, 108.0)
 """Degrees about the object, from the camera's side: none stands right before the camera."""
 ELEVATION_RANGE = (0.0, 80.0)
 """Degrees above the horizon from which the camera looks."""
-FIELD_OF_VIEW = 40.0
 FIELD_OF_VIEW_RANGE = (15.0, 60.0)
 SOFTNESS_RANGE = (0.5, 30.0)
 """Degrees that the sun measures in the sky; drawn on a logarithmic scale."""
@@ -128,19 +114,22 @@ def randomise(setting: ParameterSetting, assets: SceneAssets, index: int, seed: 
         return bool(setting.get(name, 0))
 
     u: list[float] = image_uniforms(seed, index, _SLOTS).tolist()
+    staging = assets.staging
 
-    field_of_view = _between(FIELD_OF_VIEW_RANGE, u[_FIELD_OF_VIEW]) if varies("field_of_view") else FIELD_OF_VIEW
+    field_of_view = staging.field_of_view
+    if varies("field_of_view"):
+        field_of_view = _between(FIELD_OF_VIEW_RANGE, u[_FIELD_OF_VIEW])
     # The narrower the lens, the farther the camera: the object stays as large.
-    distance = DEFAULT_CAMERA_DISTANCE * _half_tangent(FIELD_OF_VIEW) / _half_tangent(field_of_view)
+    distance = staging.camera_distance * _half_tangent(staging.field_of_view) / _half_tangent(field_of_view)
     if varies("camera_distance"):
-        distance *= _between(DISTANCE_FACTORS, u[_DISTANCE])
-    from_where = CAMERA_DIRECTION
+        distance *= _between(staging.distance_factors, u[_DISTANCE])
+    from_where = staging.camera_direction
     if varies("camera_elevation"):
-        from_where = _at_elevation(CAMERA_DIRECTION, _between(ELEVATION_RANGE, u[_ELEVATION]))
+        from_where = _at_elevation(staging.camera_direction, _between(ELEVATION_RANGE, u[_ELEVATION]))
     focus_distance, aperture = distance, 0.0
     if varies("focus_blur") and u[_BLUR][0] < BLUR_PROBABILITY:
         focus_distance = max(0.3, distance + _between(FOCUS_RANGE, u[_BLUR][1]))
-        aperture = _between(APERTURE_RANGE, u[_BLUR][2])
+        aperture = _between(staging.aperture_range, u[_BLUR][2])
     motion = (0.0, 0.0)
     if varies("motion_blur") and u[_MOTION][0] < MOTION_PROBABILITY:
         length, angle = _between(MOTION_RANGE, u[_MOTION][1]), math.pi * u[_MOTION][2]
@@ -155,7 +144,9 @@ def randomise(setting: ParameterSetting, assets: SceneAssets, index: int, seed: 
         noise_seed=int(u[_NOISE][1] * 2**31) if varies("sensor_noise") else 0,
     )
 
-    direction = _random_direction(u[_LIGHT_DIRECTION]) if varies("light_direction") else _scaled(SUN_DIRECTION, 1.0)
+    direction = (
+        _random_direction(u[_LIGHT_DIRECTION]) if varies("light_direction") else _scaled(staging.sun_direction, 1.0)
+    )
     colour = _colour(u[_COLOUR]) if varies("light_colour") else (1.0, 1.0, 1.0)
     intensity = _between(INTENSITY_RANGE, u[_INTENSITY]) if varies("light_intensity") else 1.0
     background = Background(assets.backgrounds[0])
@@ -169,7 +160,10 @@ def randomise(setting: ParameterSetting, assets: SceneAssets, index: int, seed: 
         intensity *= sky.intensity
     elif varies("background"):
         which, yaw, height = u[_BACKGROUND]
-        background = Background(assets.backgrounds[int(which * len(assets.backgrounds))], _random_view(yaw, height))
+        background = Background(
+            assets.backgrounds[int(which * len(assets.backgrounds))],
+            _random_view(yaw, height, staging.camera_direction),
+        )
     sun = Sun(direction, colour, intensity)
     if varies("shadow_softness"):
         sun = Sun(direction, colour, intensity, _logarithmically_between(SOFTNESS_RANGE, u[_SOFTNESS]))
@@ -185,6 +179,7 @@ def randomise(setting: ParameterSetting, assets: SceneAssets, index: int, seed: 
 def _objects(setting: ParameterSetting, assets: SceneAssets, index: int, u: list[float]) -> Iterator[SceneObject]:
     """The labelled object, those beside and behind it, and the small things around it."""
     turned, redressed = setting.get("object_rotation", 0), setting.get("materials", 0)
+    towards = assets.staging.camera_direction
 
     def materials(number: int) -> tuple[Material, ...]:
         if not redressed:
@@ -199,7 +194,7 @@ def _objects(setting: ParameterSetting, assets: SceneAssets, index: int, u: list
 
     def other(number: int, across: float, back: float, height: float, size: float, v: Sequence[float]) -> SceneObject:
         category = assets.categories[int(v[0] * len(assets.categories))]
-        right = _scaled((-CAMERA_DIRECTION[1], CAMERA_DIRECTION[0], 0.0), 1.0)
+        right = _scaled((-towards[1], towards[0], 0.0), 1.0)
         return SceneObject(
             category,
             instance=int(v[1] * assets.instances[category]),
@@ -310,12 +305,12 @@ def _random_rotation(u: Sequence[float]) -> Quaternion:
     )
 
 
-def _random_view(yaw: float, height: float) -> Quaternion:
+def _random_view(yaw: float, height: float, towards_camera: Vector) -> Quaternion:
     """Turn the background so that the camera sees it in a direction uniform on the sphere, horizon level."""
     half_yaw = math.pi * yaw
     half_pitch = 0.5 * math.asin(2.0 * height - 1.0)
     # Pitch about the camera's horizontal axis after yaw about the vertical one.
-    right_x, right_y = -CAMERA_DIRECTION[1], CAMERA_DIRECTION[0]
+    right_x, right_y = -towards_camera[1], towards_camera[0]
     norm = math.hypot(right_x, right_y)
     axis_x, axis_y = right_x / norm * math.sin(half_pitch), right_y / norm * math.sin(half_pitch)
     sin_yaw, cos_yaw, cos_pitch = math.sin(half_yaw), math.cos(half_yaw), math.cos(half_pitch)

@@ -174,6 +174,35 @@ class Sky:
 
 
 @attrs.frozen
+class Staging:
+    """How a scene is set up where nothing varies, and how widely the camera varies where it does.
+
+    The ranges follow those of Task2Sim (Mishra et al., CVPR 2022, section 3.1 and its public code) as far as they
+    suit a simulator of our own; one that repeats the paper gives the paper's.
+
+    Attributes:
+        camera_direction: From the labelled object towards the camera, of any length; not straight up or down. By
+            default the front, seen a little from the right and from above.
+        camera_distance: From the camera to an object of diameter 1, in metres, > 0. By default such an object fills
+            about two thirds of the picture.
+        field_of_view: Vertical opening angle in degrees, in (0, 180).
+        distance_factors: Nearest and farthest camera, as factors of `camera_distance`. The paper's 0.4 to 1.5 would
+            cut objects off at the near end, where ours just fill the picture, so the default is narrower and reaches
+            farther.
+        aperture_range: Smallest and largest lens of a blurred picture: diameters in metres; by default large as a
+            macro photograph's, relative to an object of one metre.
+        sun_direction: From the scene towards the sun, of any length.
+    """
+
+    camera_direction: Vector = (0.45, -0.8, 0.4)
+    camera_distance: float = 2.0
+    field_of_view: float = 40.0
+    distance_factors: tuple[float, float] = (0.75, 1.75)
+    aperture_range: tuple[float, float] = (0.04, 0.16)
+    sun_direction: Vector = (0.5, -0.45, 0.74)
+
+
+@attrs.frozen
 class SceneAssets:
     """What a scene simulator has to build scenes from.
 
@@ -183,12 +212,14 @@ class SceneAssets:
         backgrounds: Names of backgrounds, one or more; the first is the fixed default.
         skies: For each kind of ground below them, skies at different times of day; the first ground is the fixed
             default. Empty if the simulator has none; it can't offer ``time_of_day`` then.
+        staging: How scenes are set up; leave it as it is for scenes that compare with other simulators' one by one.
     """
 
     instances: Mapping[str, int]
     materials: tuple[str, ...]
     backgrounds: tuple[str, ...]
     skies: Mapping[str, tuple[Sky, ...]] = attrs.field(factory=dict)
+    staging: Staging = Staging()
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -21,15 +21,17 @@ from task2sim import (
     Scene,
     SceneSimulator,
     Sky,
+    Staging,
     StoreError,
     report_progress,
     spawn_seed,
 )
-from task2sim.randomisation import CAMERA_DIRECTION, DEFAULT_CAMERA_DISTANCE, randomise
+from task2sim.randomisation import randomise
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+STAGING = Staging()
 INSTANCES = 3
 """Objects shown of each category, where it has as many."""
 SEEDS = 4
@@ -238,9 +240,9 @@ def _dressed(scene: Scene, **changes: Any) -> Scene:
 
 def _seen_from(scene: Scene, elevation: float, nearness: float) -> Scene:
     """The scene from so many degrees above the horizon, at this share of the usual distance."""
-    around, up = math.atan2(CAMERA_DIRECTION[1], CAMERA_DIRECTION[0]), math.radians(elevation)
+    around, up = math.atan2(STAGING.camera_direction[1], STAGING.camera_direction[0]), math.radians(elevation)
     towards = (math.cos(up) * math.cos(around), math.cos(up) * math.sin(around), math.sin(up))
-    x, y, z = (nearness * DEFAULT_CAMERA_DISTANCE * coordinate for coordinate in towards)
+    x, y, z = (nearness * STAGING.camera_distance * coordinate for coordinate in towards)
     return attrs.evolve(scene, camera=attrs.evolve(scene.camera, position=(x, y, z)))
 
 
@@ -251,7 +253,7 @@ def _turned(background: str, angle: float) -> Background:
 
 def _under(sky: Sky, scene: Scene) -> Scene:
     """The scene under a sky and its sun, as randomisation places them."""
-    azimuth = math.atan2(-CAMERA_DIRECTION[1], -CAMERA_DIRECTION[0]) + SUN_BESIDE
+    azimuth = math.atan2(-STAGING.camera_direction[1], -STAGING.camera_direction[0]) + SUN_BESIDE
     elevation = math.radians(sky.elevation)
     level = math.cos(elevation)
     direction = (level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation))

@@ -10,16 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from task2sim import FURTHER_PARAMETERS, TASK2SIM_PARAMETERS, ParameterSpace, SceneAssets, Sky, Toggle
+from task2sim import FURTHER_PARAMETERS, TASK2SIM_PARAMETERS, ParameterSpace, SceneAssets, Sky, Staging, Toggle
 from task2sim.randomisation import (
-    APERTURE_RANGE,
-    CAMERA_DIRECTION,
     CLUTTER_SIZES,
     COLOUR_RANGE,
-    DEFAULT_CAMERA_DISTANCE,
-    DISTANCE_FACTORS,
     ELEVATION_RANGE,
-    FIELD_OF_VIEW,
     FIELD_OF_VIEW_RANGE,
     FOG_RANGE,
     INTENSITY_RANGE,
@@ -33,6 +28,7 @@ from task2sim.randomisation import (
     randomise,
 )
 
+STAGING = Staging()
 TIMES = ((5.0, (1.0, 0.5, 0.2), 0.3), (30.0, (1.0, 0.9, 0.75), 0.8), (60.0, (1.0, 1.0, 0.95), 1.0))
 ASSETS = SceneAssets(
     {"cup": 3, "dog": 5, "hat": 1},
@@ -171,8 +167,8 @@ def test_scenes_are_sound_and_repeatable(setting, seed: int, index: int) -> None
     assert math.isclose(np.linalg.norm(scene.background.rotation), 1.0, abs_tol=1e-9)
     assert math.isclose(np.linalg.norm(scene.sun.direction), 1.0, abs_tol=1e-9)
     # The labelled object looks as large through any lens.
-    lens = tangent(scene.camera.field_of_view) / tangent(FIELD_OF_VIEW)
-    apparent = np.linalg.norm(scene.camera.position) * lens / DEFAULT_CAMERA_DISTANCE
+    lens = tangent(scene.camera.field_of_view) / tangent(STAGING.field_of_view)
+    apparent = np.linalg.norm(scene.camera.position) * lens / STAGING.camera_distance
     assert (0.74 < apparent < 1.76) if setting["camera_distance"] else math.isclose(apparent, 1.0)
     assert scene.camera.focus_distance > 0
     assert 0 <= scene.camera.noise_seed < 2**31
@@ -248,6 +244,27 @@ def test_the_papers_eight_give_the_scenes_they_always_gave() -> None:
     assert hashlib.sha256(repr(described).encode()).hexdigest()[:16] == "c285d5a76cf9f005"
 
 
+@given(toggles, seeds, indices)
+def test_another_staging_moves_the_camera_and_nothing_else(setting, seed: int, index: int) -> None:
+    """Simulators with other ranges draw the same random numbers: image i has the same object in the same light."""
+    staging = Staging((-1.0, -1.8, 0.5), 2.119, 60.0, (0.4, 1.5), (0.017, 0.042))
+    theirs = attrs.evolve(ASSETS, staging=staging)
+    first, second = (randomise(setting, assets, index, seed) for assets in (ASSETS, theirs))
+    assert first.objects[0] == second.objects[0]
+    assert (first.sun, first.floor, first.fog) == (second.sun, second.floor, second.fog)
+    distance = math.hypot(*second.camera.position)
+    if not setting["field_of_view"]:
+        assert second.camera.field_of_view == 60.0
+        factor = distance / 2.119
+        assert 0.399 < factor < 1.501 if setting["camera_distance"] else math.isclose(factor, 1.0)
+    if not setting["camera_elevation"]:
+        assert second.camera.position == pytest.approx(
+            distance * np.array((-1.0, -1.8, 0.5)) / math.hypot(1, 1.8, 0.5)
+        )
+    assert second.camera.aperture == 0.0 or 0.017 <= second.camera.aperture <= 0.042
+    assert (first.camera.aperture == 0.0) == (second.camera.aperture == 0.0)
+
+
 def test_no_objects_meet_whatever_they_stand_on_and_the_camera_is_outside() -> None:
     for index in range(1500):
         scene = randomise(ALL, ASSETS, index, 3)
@@ -264,7 +281,7 @@ def test_no_objects_meet_whatever_they_stand_on_and_the_camera_is_outside() -> N
 
 
 def test_other_objects_are_smaller_and_stand_beside_or_behind_the_labelled_one() -> None:
-    towards = np.array(CAMERA_DIRECTION[:2]) / np.linalg.norm(CAMERA_DIRECTION[:2])
+    towards = np.array(STAGING.camera_direction[:2]) / np.linalg.norm(STAGING.camera_direction[:2])
     for index in range(300):
         groups = in_groups(randomise(varied("object_count", "clutter"), ASSETS, index, 0))
         for item in groups["beside"]:
@@ -298,7 +315,7 @@ def test_other_objects_are_of_any_category_and_place() -> None:
 def test_a_lone_other_object_stands_at_any_of_the_places() -> None:
     setting = varied("object_count")
     pairs = [scene for i in range(2000) if len((scene := randomise(setting, ASSETS, i, 0)).objects) == 2]
-    towards = np.array(CAMERA_DIRECTION[:2]) / np.linalg.norm(CAMERA_DIRECTION[:2])
+    towards = np.array(STAGING.camera_direction[:2]) / np.linalg.norm(STAGING.camera_direction[:2])
     places = np.array([scene.objects[1].position[:2] for scene in pairs])
     back, across = -places @ towards, places @ (-towards[1], towards[0])
     rows, columns = np.round(back / SPACING), np.round(across / SPACING)
@@ -364,11 +381,13 @@ def share(bounds, value):
 
 
 DRAWN = {
-    "camera_distance": lambda s: share(DISTANCE_FACTORS, np.linalg.norm(s.camera.position) / DEFAULT_CAMERA_DISTANCE),
+    "camera_distance": lambda s: share(
+        STAGING.distance_factors, np.linalg.norm(s.camera.position) / STAGING.camera_distance
+    ),
     "light_intensity": lambda s: share(INTENSITY_RANGE, s.sun.intensity),
     "light_colour": lambda s: share(COLOUR_RANGE, s.sun.colour[1]),
     "light_direction": lambda s: share((-1.0, 1.0), s.sun.direction[2]),
-    "focus_blur": lambda s: share(APERTURE_RANGE, s.camera.aperture) if s.camera.aperture else None,
+    "focus_blur": lambda s: share(STAGING.aperture_range, s.camera.aperture) if s.camera.aperture else None,
     "camera_elevation": lambda s: share(
         ELEVATION_RANGE, math.degrees(math.asin(s.camera.position[2] / np.linalg.norm(s.camera.position)))
     ),
@@ -426,5 +445,5 @@ def test_pictures_slide_in_all_directions() -> None:
 def test_the_camera_keeps_its_side_at_every_elevation() -> None:
     for index in range(50):
         position = np.array(randomise(varied("camera_elevation"), ASSETS, index, 0).camera.position)
-        assert np.linalg.norm(position) == pytest.approx(DEFAULT_CAMERA_DISTANCE)
-        assert azimuth(position) == pytest.approx(azimuth(CAMERA_DIRECTION))
+        assert np.linalg.norm(position) == pytest.approx(STAGING.camera_distance)
+        assert azimuth(position) == pytest.approx(azimuth(STAGING.camera_direction))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from task2sim import TASK2SIM_PARAMETERS, randomisation
+from task2sim import TASK2SIM_PARAMETERS, Staging, randomisation
 from task2sim.config import load_study
 from task2sim.observers import ObserverHooks
 from task2sim.registry import KINDS
@@ -123,17 +123,18 @@ def test_the_parameters_are_described(tables: dict[str, Any]) -> None:
     assert tuple(rows) == TASK2SIM_PARAMETERS.names
     fixed, varied = "0, fixed", "1, varied from image to image"
     shares = {0.75: "three images in four"}
+    staging = Staging()
 
     def span(bounds: tuple[float, float]) -> str:
         return f"{bounds[0]:g} to {bounds[1]:g}"
 
-    assert f"{randomisation.DEFAULT_CAMERA_DISTANCE:g} object diameters" in rows["camera_distance"][fixed]
-    assert span(randomisation.DISTANCE_FACTORS) in rows["camera_distance"][varied]
+    assert f"{staging.camera_distance:g} object diameters" in rows["camera_distance"][fixed]
+    assert span(staging.distance_factors) in rows["camera_distance"][varied]
     assert span(randomisation.INTENSITY_RANGE) in rows["light_intensity"][varied]
     assert span(randomisation.COLOUR_RANGE) in rows["light_colour"][varied]
     blur = rows["focus_blur"][varied]
     assert shares[randomisation.BLUR_PROBABILITY] in blur
-    assert span(randomisation.APERTURE_RANGE) in blur
+    assert span(staging.aperture_range) in blur
     assert f"up to {randomisation.FOCUS_RANGE[1]:g} object diameter " in blur
     assert randomisation.FOCUS_RANGE[0] == -randomisation.FOCUS_RANGE[1]
 
