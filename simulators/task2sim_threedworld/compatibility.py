@@ -1,0 +1,51 @@
+"""Importing tdw on the versions of Python and setuptools that it was not written for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+import warnings
+from importlib.util import find_spec
+
+from task2sim import PluginError
+
+INSTALL = "pip install 'task2sim[threedworld]'"
+
+
+def import_tdw() -> None:
+    """Make ``from tdw... import`` work afterwards, in this process.
+
+    The FlatBuffers that tdw brings import ``imp``, which Python 3.12 dropped, for one function; a stand-in takes its
+    place while tdw is imported. The librarian imports ``pkg_resources``, which setuptools 81 dropped.
+
+    Raises:
+        PluginError: tdw is not installed or can't be imported.
+    """
+    if "tdw.flatbuffers.builder" in sys.modules:
+        return
+    if find_spec("tdw") is None:
+        raise PluginError("ThreeDWorld's Python package is not installed", mend=INSTALL)
+    if find_spec("pkg_resources") is None:
+        raise PluginError("ThreeDWorld needs an older setuptools", mend="pip install 'setuptools<81'")
+    ours = None
+    if find_spec("imp") is None:
+        ours = sys.modules["imp"] = types.ModuleType("imp", "What tdw needs of the module that Python 3.12 dropped.")
+        ours.find_module = _find_module  # type: ignore[attr-defined]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of 'imp', where it still is
+            importlib.import_module("tdw.flatbuffers.builder")
+    except Exception as error:
+        raise PluginError(
+            f"ThreeDWorld's Python package can't be imported: {type(error).__name__}: {error}", mend=INSTALL
+        ) from error
+    finally:
+        if ours is not None and sys.modules.get("imp") is ours:
+            del sys.modules["imp"]  # it must not fool others
+
+
+def _find_module(name: str) -> None:
+    """As ``imp.find_module``, for one that only wants to know whether there is such a module."""
+    if find_spec(name) is None:
+        raise ImportError(f"no module named {name!r}", name=name)
