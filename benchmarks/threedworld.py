@@ -27,7 +27,7 @@ import numpy as np
 from task2sim import TASK2SIM_PARAMETERS
 from task2sim_threedworld.compatibility import import_tdw
 from task2sim_threedworld.library import Library
-from task2sim_threedworld.scene_commands import add_skybox, scale_of
+from task2sim_threedworld.scene_commands import add_model, add_skybox, scale_of
 from task2sim_threedworld.simulator import ThreeDWorld
 from task2sim_threedworld.testing import count_requests, start_peer, write_build
 
@@ -75,14 +75,7 @@ def paper(resolution: int, images: int) -> tuple[float, float]:
                 size = dict.fromkeys("xyz", scale_of(model, 1.0))
                 ask(
                     *([{"$type": "destroy_object", "id": 1}] if index else []),
-                    {
-                        "$type": "add_object",
-                        "name": model.name,
-                        "url": model.url,
-                        "scale_factor": model.scale_factor,
-                        "category": model.category,
-                        "id": 1,
-                    },
+                    add_model(model, 1),
                     {"$type": "scale_object", "id": 1, "scale_factor": size},
                 )
             ask(

@@ -292,7 +292,7 @@ def _broken_conventions(controller: Any) -> Iterator[str]:
 
     from task2sim_threedworld.axes import matrix_of, sun_turns
     from task2sim_threedworld.library import Library
-    from task2sim_threedworld.scene_commands import FAR, NEAR, add_skybox, scale_of, set_up
+    from task2sim_threedworld.scene_commands import FAR, NEAR, add_model, add_skybox, scale_of, set_up
 
     library = Library(None, None, ())
     skybox = next(iter(library.skyboxes.values()))
@@ -304,14 +304,7 @@ def _broken_conventions(controller: Any) -> Iterator[str]:
     answer = controller.communicate(
         [
             add_skybox(skybox),
-            {
-                "$type": "add_object",
-                "name": model.name,
-                "url": model.url,
-                "scale_factor": model.scale_factor,
-                "category": model.category,
-                "id": 1,
-            },
+            add_model(model, 1),
             {"$type": "scale_object", "id": 1, "scale_factor": {"x": scale, "y": scale, "z": scale}},
             {"$type": "teleport_object", "id": 1, "position": {"x": 0.3, "y": 0.5, "z": 3.0}},
             {"$type": "rotate_object_to", "id": 1, "rotation": turn},

@@ -105,6 +105,18 @@ def add_skybox(skybox: Skybox) -> Command:
     }
 
 
+def add_model(model: Model, identity: int) -> Command:
+    """The command that adds a model to the scene, under a number."""
+    return {
+        "$type": "add_object",
+        "name": model.name,
+        "url": model.url,
+        "scale_factor": model.scale_factor,
+        "category": model.category,
+        "id": identity,
+    }
+
+
 def scale_of(model: Model, size: float) -> float:
     """What to scale a model by, so that its largest side measures `size`, within the bounds of the room.
 
@@ -166,14 +178,7 @@ class SceneCommands:
 
     def _object(self, identity: int, item: SceneObject, rig: Rig) -> Iterator[Command]:
         model = self.model(item)
-        yield {
-            "$type": "add_object",
-            "name": model.name,
-            "url": model.url,
-            "scale_factor": model.scale_factor,
-            "category": model.category,
-            "id": identity,
-        }
+        yield add_model(model, identity)
         scale = scale_of(model, item.size)
         rotation = rig.rotation(item.rotation)
         # The pivot is placed such that the centre of the model comes to lie where the scene wants it.

@@ -21,7 +21,7 @@ simulator: studio
 trainer: {type: resnet, epochs: 1, image_size: 16, widths: [8, 16], depths: [1, 1]}
 executor: {type: local, workers: 1}
 observers: []
-images: 200
+images: 100
 pretrainings: 2
 comparison: {seeds: 1, random: 1}
 """
