@@ -453,7 +453,7 @@ def test_the_papers_commands_run(world: World) -> None:
     assert np.allclose(world.objects[1].rotation, (0, 0, 0, 1))
 
 
-def test_starting_up_imports_neither_tdw_nor_the_core() -> None:
+def test_starting_up_imports_nothing_heavy() -> None:
     code = (
         "import sys, task2sim_threedworld.testing.world, task2sim_threedworld.testing.picture\n"
         "print([m for m in ('tdw', 'torch', 'zmq', 'scipy') if m in sys.modules])"

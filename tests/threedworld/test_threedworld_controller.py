@@ -27,6 +27,10 @@ VERSION = bytes(4) + b"vers\x01" + bytes([8]) + b"1.13.0.0" + b"2020.3"
 ONE = struct.pack(">I", 1)
 
 
+class Over(Exception):
+    """The test is over, or the stub leaves."""
+
+
 class Stub:
     """A build in a thread: answers the handshake, then what the test says, request by request."""
 
@@ -34,6 +38,7 @@ class Stub:
         self.requests: list[list[dict]] = []
         self.port, self.answers = port, answers
         self.context = zmq.Context()
+        self.stop = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -43,17 +48,28 @@ class Stub:
         self.socket.connect(f"tcp://127.0.0.1:{self.port}")
 
     def run(self) -> None:
-        with contextlib.suppress(zmq.ZMQError, SystemExit):  # the test is over
-            self.connect()
+        """Sockets belong to their thread, so everything happens here."""
+        self.connect()
+        with contextlib.suppress(Over):
             self.socket.send(b"hello")
             for answer in [[VERSION, ONE], *self.answers]:
-                self.requests.append(json.loads(self.socket.recv()))
+                self.requests.append(json.loads(self.receive()))
                 frames = answer(self) if callable(answer) else answer
                 if frames is not None:
                     self.socket.send_multipart(frames)
+            self.stop.wait(10.0)
+        self.socket.close(0)
+
+    def receive(self) -> bytes:
+        while not self.socket.poll(20):
+            if self.stop.is_set():
+                raise Over
+        return self.socket.recv()
 
     def close(self) -> None:
-        self.context.destroy(0)
+        self.stop.set()
+        self.thread.join(5.0)
+        self.context.term()
 
 
 @contextmanager
@@ -113,8 +129,7 @@ def test_a_silent_build_is_lost_after_the_timeout_and_a_load_may_take_longer() -
 
 def test_a_connection_that_closes_is_noticed_at_once() -> None:
     def leave(stub: Stub) -> None:
-        stub.socket.close(0)
-        raise SystemExit
+        raise Over
 
     with controller(leave, timeout=30.0) as (guarded, _):
         start = time.monotonic()
