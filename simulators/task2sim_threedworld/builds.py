@@ -95,10 +95,11 @@ class Builds:
     Args:
         open_session: Starts (or waits for) build number k and sets it up.
         count: How many builds.
-        restart_after: A build is replaced when it has loaded this many objects, since it never gives back all memory.
+        restart_after: A build is replaced when it has loaded this many objects, since it never gives back all memory;
+            None for never.
     """
 
-    def __init__(self, open_session: Callable[[int], Session], count: int, restart_after: int) -> None:
+    def __init__(self, open_session: Callable[[int], Session], count: int, restart_after: int | None) -> None:
         self._open = open_session
         self._restart_after = restart_after
         self._sessions: list[Session | None] = [None] * count
@@ -170,7 +171,7 @@ class Builds:
         asked = 1
         while todo:
             answer = session.receive()
-            if session.loads < self._restart_after:
+            if not self._is_worn(session):
                 if asked == len(todo) and (taken := work.take()) is not None:
                     todo.append(taken)
                 if asked < len(todo):
@@ -187,10 +188,13 @@ class Builds:
         session = self._sessions[number]
         if session is None:
             session = self._sessions[number] = self._open(number)
-        elif self._lost[number] or session.loads >= self._restart_after:
+        elif self._lost[number] or self._is_worn(session):
             session.renew()
         self._lost[number] = False
         return session
+
+    def _is_worn(self, session: Session) -> bool:
+        return self._restart_after is not None and session.loads >= self._restart_after
 
     def _drop(self, number: int) -> None:
         session, self._sessions[number] = self._sessions[number], None

@@ -34,7 +34,10 @@ def check_build(path: Path) -> None:
             mend=f"download version 1.13 from {RELEASES} and name its executable, or give 'address'",
         )
     if not os.access(path, os.X_OK):
-        raise ConfigError(f"{path} is not executable", place="simulator.build", mend=f"chmod +x {path}")
+        mend = f"chmod +x {path}"
+        if sys.platform == "darwin":
+            mend += f" and xattr -r -d com.apple.quarantine {path.parent.parent.parent}"
+        raise ConfigError(f"{path} is not executable", place="simulator.build", mend=mend)
 
 
 def build_fingerprint(path: Path) -> str:
@@ -56,15 +59,19 @@ def launch(path: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
     Args:
         path: The build's executable.
         port: Where its controller waits.
-        log: What the build prints goes here.
+        log: What the build prints goes here, after what is there already.
+
+    Returns:
+        Its keeper: closing the keeper's standard input ends the build.
 
     Raises:
         ConfigError: there is no build, or it can't be started.
     """
     check_build(path)
-    keeper = [sys.executable, "-m", "task2sim_threedworld.keeper", "--"]
-    build = [str(path.resolve()), "-port", str(port), "-address", "127.0.0.1"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    # As a file and isolated: it needs no module path, so the build gets the user's environment as it is.
+    keeper = [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), "--"]
+    # Unity writes its log to where the keeper's output goes, and not to one file for all builds of this user.
+    build = [str(path.resolve()), "-port", str(port), "-address", "127.0.0.1", "-logFile", "-"]
     try:
         with log.open("ab") as file:
             return subprocess.Popen(
@@ -72,7 +79,6 @@ def launch(path: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=environment,
                 start_new_session=True,
             )
     except OSError as error:

@@ -75,7 +75,7 @@ class ThreeDWorld(SceneSimulator):
         restart_after: Annotated[
             int,
             Field(ge=1),
-            not_in_key(description="Objects after which a build is replaced, since its memory grows."),
+            not_in_key(description="Objects after which a launched build is replaced, since its memory grows."),
         ] = 2000
         timeout: Annotated[
             float, Field(gt=0), not_in_key(description="Seconds without an answer after which a build is replaced.")
@@ -160,7 +160,9 @@ class ThreeDWorld(SceneSimulator):
             from task2sim_threedworld.builds import Builds
 
             self._logs = tempfile.TemporaryDirectory(prefix="task2sim-threedworld-")
-            self._builds = Builds(self._open, self._config.builds, self._config.restart_after)
+            # Nobody may be there to start another of the builds that somebody else started.
+            most = None if self._config.address else self._config.restart_after
+            self._builds = Builds(self._open, self._config.builds, most)
         frames = self._builds.render(scenes)
         label = {name: position for position, name in enumerate(self._assets.categories)}
         batch = FrameBatch(
