@@ -26,11 +26,12 @@ from pathlib import Path
 import numpy as np
 
 from task2sim import ParameterPolicy, ParameterSetting, TaskEmbedding, TaskScore, TaskSource, spawn_seed
-from task2sim.config import load_study, read_yaml
+from task2sim.config import load_study
 from task2sim.scoring import RenderedScoring, Request
 from task2sim.store import Store
 from task2sim.study import run_study
 from task2sim.study_file import StudyConfig
+from task2sim.yaml_file import read_yaml
 from task2sim_tailor.tailor import LEARNED, STUDY
 
 HERE = Path(__file__).parent

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import attrs
@@ -14,7 +16,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from task2sim.errors import Task2SimError
 from task2sim.interfaces import Component, ComponentConfig, SceneSimulator
-from task2sim.registry import PluginEntry, core_version, find_plugin, installed_plugins, plugin_call
+from task2sim.mistakes import found
+from task2sim.registry import NOUNS, PluginEntry, core_version, find_plugin, installed_plugins, plugin_call
 
 
 @attrs.frozen
@@ -36,15 +39,16 @@ class Chosen:
         Raises:
             pydantic.ValidationError: the value is neither, there is no such plugin, or its keys are wrong.
         """
+        location: tuple[str, ...] = () if isinstance(value, str) else ("type",)
         if isinstance(value, str):
             value = {"type": value}
         if not isinstance(value, Mapping) or not isinstance(value.get("type"), str):
-            raise _invalid("write the name of a plugin, or a mapping with 'type'", value)
+            raise _invalid(_no_name(kind, value), value)
         try:
             entry = find_plugin(kind, value["type"])
             component = entry.load()
         except Task2SimError as error:
-            raise _invalid(str(error), value["type"]) from error
+            raise _invalid(str(error), value["type"], location) from error
         keys = {key: item for key, item in value.items() if key != "type"}
         with plugin_call(entry.title):
             try:
@@ -79,7 +83,7 @@ class Chosen:
         config = {
             name: value
             for name, value in self.config.model_dump(mode="json").items()
-            if not _is_not_in_key(fields[name].json_schema_extra)
+            if not is_not_in_key(fields[name].json_schema_extra)
         }
         return {
             # The core draws the scenes of scene simulators.
@@ -112,24 +116,42 @@ def _fingerprint(entry: PluginEntry, dumped: str) -> str:
         return component.fingerprint()
 
 
-def _is_not_in_key(extra: Any) -> bool:
+def is_not_in_key(extra: Any) -> bool:
+    """Whether a field with this ``json_schema_extra`` was marked with `task2sim.not_in_key`."""
     return isinstance(extra, dict) and extra.get("task2sim_not_in_key") is True
 
 
-def _invalid(message: str, value: Any) -> ValidationError:
+def _invalid(message: str, value: Any, location: tuple[str, ...] = ()) -> ValidationError:
     # A plain error raised in a validator would lose its place in the file.
     custom = PydanticCustomError("plugin", "{message}", {"message": message})
-    return ValidationError.from_exception_data("Plugin", [InitErrorDetails(type=custom, loc=(), input=value)])
+    return ValidationError.from_exception_data("Plugin", [InitErrorDetails(type=custom, loc=location, input=value)])
 
 
-def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """A schema without references, since plugins' definitions can't share a name space."""
+def _no_name(kind: str, value: Any) -> str:
+    """What to say of a value that does not name a plugin."""
+    expected = f"expected the name of {_a(NOUNS[kind])}, or a mapping with 'type'"
+    if not isinstance(value, Mapping):
+        return f"{expected}, found {found(value)}"
+    if "type" in value:
+        return f"{expected}, found type {found(value['type'])}"
+    near = [key for key in map(str, value) if get_close_matches(key, ["type", "name", "kind"], 1, 0.7)]
+    mend = f"write 'type' for {near[0]!r}" if near else "add 'type: NAME'"
+    return f"{expected}, found a mapping without 'type'; {mend}"
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def without_references(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """A JSON schema with each reference replaced by what it refers to; plugins' definitions can't share names."""
     if isinstance(schema, dict):
-        if (reference := schema.get("$ref")) is not None:
-            return _inlined(definitions[reference.rpartition("/")[2]], definitions)
-        return {key: _inlined(value, definitions) for key, value in schema.items()}
+        if isinstance(reference := schema.get("$ref"), str):
+            named = without_references(definitions[reference.rpartition("/")[2]], definitions)
+            return {**named, **{key: value for key, value in schema.items() if key != "$ref"}}
+        return {key: without_references(value, definitions) for key, value in schema.items()}
     if isinstance(schema, list):
-        return [_inlined(item, definitions) for item in schema]
+        return [without_references(item, definitions) for item in schema]
     return schema
 
 
@@ -154,18 +176,46 @@ class Plugin:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """The union of what is installed, for editors; a plugin that can't be loaded is left out."""
-        ways: list[JsonSchemaValue] = []
+        names: list[tuple[str, str]] = []
+        mappings: list[JsonSchemaValue] = []
+        with_distribution: list[str] = []
         for entry in installed_plugins():
             if entry.kind != self.kind:
                 continue
             try:
-                config = entry.load().Config.model_json_schema(ref_template="#/$defs/{model}")
+                component = entry.load()
+                config = component.Config.model_json_schema(ref_template="#/$defs/{model}")
             except Exception:
                 continue
-            config = _inlined(config, config.pop("$defs", {}))
-            config["properties"] = {"type": {"const": entry.name}, **config.get("properties", {})}
-            config["required"] = ["type", *config.get("required", [])]
-            config["title"] = f"{entry.name} ({entry.origin})"
-            ways.append({"const": entry.name})
-            ways.append(config)
-        return {"anyOf": ways}
+            config = without_references(config, config.pop("$defs", {}))
+            described = _first_line(component) or entry.title
+            reference = f"{entry.distribution}/{entry.name}"
+            if not config.get("required"):
+                names.append((entry.name, described))
+                with_distribution.append(re.escape(reference))
+            mappings.append(
+                {
+                    "title": f"{entry.name} ({entry.origin})",
+                    "description": described,
+                    "type": "object",
+                    "properties": {
+                        "type": {
+                            "anyOf": [{"const": entry.name}, {"pattern": f"^{re.escape(reference)}$"}],
+                            "description": described,
+                        },
+                        **config.get("properties", {}),
+                    },
+                    "required": ["type", *config.get("required", [])],
+                    "additionalProperties": False,
+                }
+            )
+        short = [
+            {"type": "string", "enum": [n for n, _ in names], "enumDescriptions": [text for _, text in names]},
+            {"type": "string", "pattern": f"^({'|'.join(with_distribution)})$"},
+        ]
+        return {"anyOf": [*(short if names else []), *mappings]}
+
+
+def _first_line(component: type[Component]) -> str:
+    """What a plugin does, as its class says in a line."""
+    return (component.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ")

@@ -160,6 +160,53 @@ def validate(study: StudyArgument, overrides: SetOption = None) -> None:
 
 
 @app.command()
+def explain(
+    study: StudyArgument,
+    overrides: SetOption = None,
+    store: StoreOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a study would do, what the store has of it, and why it lacks the rest; computes nothing of it.
+
+    Example: task2sim explain quickstart --set simulator.resolution=64
+    """
+    from rich.console import Console
+
+    from task2sim.config import load_study
+    from task2sim.console import print_explanation
+    from task2sim.explain import explain_study
+
+    explanation = explain_study(load_study(study, overrides or ()), open_store(store))
+    if as_json:
+        typer.echo(json.dumps(explanation.as_dict(), indent=1))
+    else:
+        print_explanation(Console(), explanation)
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or a study file.")],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="Another one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what differs between two runs or studies: keys, seeds, versions, results.
+
+    Example: task2sim diff runs/quickstart-1a2b3c4d my-study.yaml
+    """
+    from rich.console import Console
+
+    from task2sim.console import print_differences
+    from task2sim.difference import Side, compare
+
+    sides = Side.open(first), Side.open(second)
+    found = compare(*sides)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        print_differences(Console(), *sides, found)
+
+
+@app.command()
 def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     load: Annotated[bool, typer.Option("--load", help="Import each plugin and say whether it works.")] = False,
@@ -205,14 +252,36 @@ def plugins(
 
 
 @app.command()
+def check(
+    plugin: Annotated[str, typer.Argument(metavar="KIND:NAME", help="A plugin, such as simulator:studio.")],
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", metavar="KEY=VALUE", help="Set a key of the plugin, as in a study file. Repeatable."),
+    ] = None,
+    trainer: Annotated[
+        str, typer.Option(help="Makes the untrained backbone that embedders and evaluators are tried with.")
+    ] = "resnet",
+    quick: Annotated[bool, typer.Option("--quick", help="Render 500 images in place of 2,000.")] = False,
+) -> None:
+    """Hold a plugin to the promises of its kind; the exit code is 1 if it breaks one.
+
+    Example: task2sim check simulator:studio --config resolution=32
+    """
+    from task2sim.conformance.command import check_plugin
+
+    if not check_plugin(plugin, config or (), trainer, quick):
+        raise typer.Exit(1)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of study files, with the plugins that are installed.
 
     Example: task2sim schema > study.schema.json
     """
-    from task2sim.study_file import StudyConfig
+    from task2sim.study_schema import study_schema
 
-    typer.echo(json.dumps(StudyConfig.model_json_schema(), indent=1))
+    typer.echo(json.dumps(study_schema(), indent=1))
 
 
 @app.command()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import typer
 from rich import box
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from task2sim.config import StudyFile
+    from task2sim.difference import Side
+    from task2sim.explain import Explanation
     from task2sim.interfaces import TaskEmbedding
     from task2sim.run import Run
     from task2sim.store import Store
@@ -154,3 +156,77 @@ def print_table(console: Console, run: Run) -> None:
     for role in dict.fromkeys(roles.values()):
         table.add_row(f"mean {role}", *(method.groups[role].percent() for method in methods), style="bold")
     console.print(table)
+
+
+def print_explanation(console: Console, explanation: Explanation) -> None:
+    """Print what a study would do."""
+
+    def line(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    line(explanation.study)
+    for stage, text in explanation.stages.items():
+        line(f"  {stage:<8} {text}")
+    if not explanation.amounts:
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    table.add_column("")
+    for column in ("known", "in the store", "to do", "and at most"):
+        table.add_column(column, justify="right")
+    for name, amount in explanation.amounts.items():
+        further = f"{amount.further:,}" if amount.further else ""
+        table.add_row(name, f"{amount.known:,}", f"{amount.stored:,}", f"{amount.to_do:,}", further)
+    console.print()
+    console.print(table)
+    if any(amount.further for amount in explanation.amounts.values()):
+        line("\n'and at most': settings the policy has yet to choose; of them too the store may have some")
+    if explanation.reasons:
+        line("\nwhat the store lacks, beside the nearest it has:")
+        for name, reasons in explanation.reasons.items():
+            line(f"  {name}")
+            for reason in reasons:
+                line(f"    {reason}")
+
+
+def print_differences(console: Console, first: Side, second: Side, found: dict[str, Any]) -> None:
+    """Print what `task2sim.difference.compare` found between two sides."""
+    from task2sim.difference import shown
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+        for column in columns:
+            made.add_column(column, overflow="fold")
+        return made
+
+    if found["keys"]:
+        keys = table("keys", "key", first.name, second.name, "changes")
+        for row in found["keys"]:
+            keys.add_row(*map(escape, (row["key"], shown(row["first"]), shown(row["second"]), row["changes"])))
+        console.print(keys)
+    else:
+        console.print("keys: all the same", highlight=False)
+    seeds = found["seeds"]
+    same = f"both {seeds[0]}" if seeds[0] == seeds[1] else f"{seeds[0]} and {seeds[1]}"
+    console.print(f"\nseeds: {same}", highlight=False)
+    if found["versions"]:
+        versions = table("versions", "of", first.name, second.name)
+        for name, pair in found["versions"].items():
+            versions.add_row(*map(escape, (name, *pair)))
+        console.print()
+        console.print(versions)
+    elif first.made_with and second.made_with:
+        console.print("versions: all the same", highlight=False)
+    for task in found["tasks"]:
+        console.print(f"task {escape(task)}: its images differ", highlight=False)
+    if found["results"]:
+        numbers = table("scores (%)", "method", "task", first.name, second.name, "difference")
+        for row in found["results"]:
+            one, other = row["scores"]
+            gap = "" if one is None or other is None else f"{100 * (other - one):+.1f}"
+            cells = ["" if score is None else f"{100 * score:.1f}" for score in (one, other)]
+            numbers.add_row(escape(row["method"]), escape(row["task"]), *cells, gap)
+        console.print()
+        console.print(numbers)
+    else:
+        missing = [side.name for side in (first, second) if not side.rows]
+        console.print(f"results: {escape(' and '.join(missing))} {'have' if len(missing) > 1 else 'has'} none yet")

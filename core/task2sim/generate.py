@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from task2sim.choice import Chosen
 from task2sim.components import ComponentSpec, close_components
-from task2sim.config import StudyFile, describe_errors
+from task2sim.config import StudyFile
 from task2sim.datasets import RenderedDataset
 from task2sim.errors import ConfigError, ParameterError, StoreError
 from task2sim.interfaces import Executor, Exporter
+from task2sim.mistakes import describe_errors
 from task2sim.parameters import ParameterSetting, ParameterSpace
 from task2sim.registry import disk_error, plugin_call
 from task2sim.seeds import spawn_generator
@@ -29,11 +30,13 @@ def parse_exporter(text: str) -> Chosen:
         ConfigError: it is neither, or its keys are wrong.
     """
     try:
-        return Chosen.parse("exporters", yaml.safe_load(text))
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError("the exporter is not YAML", place="--exporter", mend="write '{type: NAME, ...}'") from None
+    try:
+        return Chosen.parse("exporters", value)
     except ValidationError as error:
-        raise ConfigError(describe_errors(error, {}, "--exporter")) from None
+        raise ConfigError(describe_errors(error, value, {}, "--exporter")) from None
 
 
 def parse_setting(text: str, space: ParameterSpace, seed: int) -> ParameterSetting:

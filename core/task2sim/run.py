@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from task2sim.errors import StoreError
 from task2sim.interfaces import PolicyState
+from task2sim.interpolation import escape
 from task2sim.learned import CONFIG, POLICY
 from task2sim.parameters import ParameterSpace
 from task2sim.results import Results
@@ -63,8 +64,9 @@ class Run:
 
     def write_config(self) -> None:
         """Write the complete study; it runs again to the same results."""
-        text = yaml.safe_dump(self.study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        self._write(CONFIG, text)
+        data = escape(self.study.model_dump(mode="json"))
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        self._write(CONFIG, f"# The whole study, with every default filled in; task2sim run takes this file.\n{text}")
 
     def write_provenance(self, provenance: dict[str, Any]) -> None:
         """Write what the run was made with."""

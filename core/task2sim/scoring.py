@@ -64,6 +64,29 @@ class Scoring(ABC):
         """The trials, in the order of the requests, each as soon as it and those before it are there."""
 
 
+def embed_jobs(
+    study: StudyConfig, store: Store, fingerprints: Mapping[str, str], probe: Path | None, probe_key: str
+) -> list[EmbedJob]:
+    """How each task is embedded; `probe_key` says of which probe, even where there is no folder of it yet."""
+    embedder, trainer = ComponentSpec.of(study.embedder), ComponentSpec.of(study.trainer)
+    return [
+        EmbedJob(store.root, embedder, trainer, probe, probe_key, task, study.seed) for task in fingerprints.items()
+    ]
+
+
+def trial_recipe(study: StudyConfig, store: Store, fingerprints: Mapping[str, str], tasks: Iterable[str]) -> Recipe:
+    """How trials that are scored on these tasks are made."""
+    return Recipe(
+        store.root,
+        ComponentSpec.of(study.simulator),
+        ComponentSpec.of(study.trainer),
+        ComponentSpec.of(study.evaluator),
+        study.images,
+        tuple((name, fingerprints[name]) for name in tasks),
+        study.seed,
+    )
+
+
 class RenderedScoring(Scoring):
     """Renders, pre-trains and scores, taking from the store what is there.
 
@@ -92,19 +115,8 @@ class RenderedScoring(Scoring):
 
     def embed(self, probe: Path | None) -> dict[str, TaskEmbedding]:
         """Embed the tasks that the store has no embedding of."""
-        study = self._study
-        jobs = [
-            EmbedJob(
-                self._store.root,
-                ComponentSpec.of(study.embedder),
-                ComponentSpec.of(study.trainer),
-                probe,
-                "" if probe is None else self._store.key(probe),
-                (name, fingerprint),
-                study.seed,
-            )
-            for name, fingerprint in self._fingerprints.items()
-        ]
+        key = "" if probe is None else self._store.key(probe)
+        jobs = embed_jobs(self._study, self._store, self._fingerprints, probe, key)
         known = {job.task[0]: run_embedding(job) for job in jobs if self._store.has("embeddings", hash_key(job.data))}
         missing = [job for job in jobs if job.task[0] not in known]
         made = (
@@ -132,16 +144,7 @@ class RenderedScoring(Scoring):
 
     def recipe(self, tasks: Iterable[str]) -> Recipe:
         """How trials that are scored on these tasks are made."""
-        study = self._study
-        return Recipe(
-            self._store.root,
-            ComponentSpec.of(study.simulator),
-            ComponentSpec.of(study.trainer),
-            ComponentSpec.of(study.evaluator),
-            study.images,
-            tuple((name, self._fingerprints[name]) for name in tasks),
-            study.seed,
-        )
+        return trial_recipe(self._study, self._store, self._fingerprints, tasks)
 
 
 class TableScoring(Scoring):

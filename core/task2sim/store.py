@@ -139,6 +139,15 @@ class Store:
             partial.replace(final)
         return final
 
+    def determined(self, kind: str) -> Iterator[dict[str, Any]]:
+        """What determines each artefact that is there, or each score with kind ``"scores"``, in no order."""
+        if kind == "scores":
+            with self._database() as database:
+                texts = [row[0] for row in database.execute("SELECT determined_by FROM scores")]
+        else:
+            texts = [path.read_text() for path in (self.root / kind).glob(f"*/{META}")]
+        yield from map(json.loads, texts)
+
     # --- tasks and embeddings ---
 
     def put_task(self, task: Task) -> str:

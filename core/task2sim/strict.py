@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
 
 import pydantic
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 
 class StrictModel(pydantic.BaseModel):
-    """A frozen model that refuses unknown keys and suggests the nearest one."""
+    """A frozen model that refuses unknown keys and suggests the nearest one.
+
+    Attributes:
+        read_before: Keys that belong here but are read before the model is; one that comes so far is unknown.
+    """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    read_before: ClassVar[tuple[str, ...]] = ()
 
     @pydantic.model_validator(mode="before")
     @classmethod
     def _suggest_known_keys(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        known = list(cls.model_fields)
-        unknown = [key for key in data if key not in known]
+        known = [*cls.model_fields, *cls.read_before]
+        unknown = [key for key in data if key not in cls.model_fields]
         if unknown:
             raise ValidationError.from_exception_data(cls.__name__, [_unknown_key(key, known) for key in unknown])
         return data

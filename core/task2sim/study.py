@@ -6,18 +6,19 @@ import datetime
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-import numpy as np
 from filelock import FileLock, Timeout
 
 from task2sim import provenance
 from task2sim.choice import Chosen
+from task2sim.comparison import Method, best_setting, comparison_methods, comparison_requests, setting_key
 from task2sim.components import close_components
 from task2sim.config import StudyFile, placed
-from task2sim.errors import ConfigError, ParameterError, PluginError, StoreError, Task2SimError, TaskError
+from task2sim.errors import ConfigError, PluginError, StoreError, Task2SimError, TaskError
 from task2sim.fingerprints import fingerprint_folder
 from task2sim.interfaces import ParameterPolicy, Prediction, RewardTable, TaskScore, TaskSource
 from task2sim.learned import POLICY, PROBE, Learned
@@ -25,10 +26,10 @@ from task2sim.observers import Observers
 from task2sim.parameters import ParameterSetting, ParameterSpace
 from task2sim.progress import Progress, progress_listener, report_progress
 from task2sim.registry import plugin_call
-from task2sim.results import UNTRAINED, Results
+from task2sim.results import Results
 from task2sim.run import RESULTS, Run
 from task2sim.scoring import SEARCH, RenderedScoring, Request, Scoring, TableScoring
-from task2sim.seeds import spawn_generator, spawn_seed
+from task2sim.seeds import spawn_seed
 from task2sim.store import Store, hash_key, writing
 from task2sim.study_file import StudyConfig
 from task2sim.tasks import Task
@@ -43,7 +44,7 @@ Warn = Callable[[str, str], None]
 def run_folder(file: StudyFile, runs: Path) -> Path:
     """Where the run of a study lies: the same for the same study and plugin versions, so that it can go on."""
     study = file.study
-    versions = {entry.title for entry in (chosen.entry for chosen in _chosen(study))}
+    versions = {entry.title for entry in (chosen.entry for chosen in chosen_plugins(study))}
     determined_by: dict[str, Any] = {"study": study.model_dump(mode="json"), "plugins": sorted(versions)}
     if study.rewards is not None:
         with at(file.place("rewards")):
@@ -112,7 +113,7 @@ def load_tasks(file: StudyFile) -> dict[str, Task]:
     for number, (key, position, name) in enumerate(wanted):
         place = file.place("tasks", key, position)
         if name not in sources:
-            raise TaskError(f"there is no task {name!r}", place=place, mend=f"tasks are {', '.join(sorted(sources))}")
+            raise TaskError(f"there is no task {name!r}", place=place, mend=_known_tasks(name, sources))
         chosen, source = sources[name]
         with at(place):
             with plugin_call(chosen.entry.title):
@@ -126,6 +127,12 @@ def load_tasks(file: StudyFile) -> dict[str, Task]:
         tasks[name] = task
         report_progress("load", number + 1, len(wanted), "tasks")
     return tasks
+
+
+def _known_tasks(name: str, known: Iterable[str]) -> str:
+    """What to say to someone who named a task that is not there."""
+    near = get_close_matches(name, list(known), 1, 0.6)
+    return f"did you mean {near[0]!r}?" if near else f"tasks are {', '.join(sorted(known)) or 'none'}"
 
 
 def simulator_facts(file: StudyFile) -> tuple[ParameterSpace, tuple[str, ...]]:
@@ -159,8 +166,7 @@ def load_table(file: StudyFile) -> tuple[RewardTable, ParameterSpace]:
         for position, name in enumerate(getattr(study.tasks, role)):
             place = file.place("tasks", role, position)
             if name not in names:
-                mend = f"tasks are {', '.join(sorted(names))}"
-                raise TaskError(f"the reward table has no task {name!r}", place=place, mend=mend)
+                raise TaskError(f"the reward table has no task {name!r}", place=place, mend=_known_tasks(name, names))
             with at(place), plugin_call(chosen.entry.title):
                 table.embedding(name)
     return table, space
@@ -262,20 +268,12 @@ def at(place: str) -> Iterator[None]:
         raise placed(error, place) from error
 
 
-def _chosen(study: StudyConfig) -> list[Chosen]:
+def chosen_plugins(study: StudyConfig) -> list[Chosen]:
     """The plugins that take part."""
     if study.rewards is not None:
         return [study.rewards, study.policy, *study.observers]
     parts = [study.embedder, study.policy, study.simulator, study.trainer, study.evaluator, study.executor]
     return [*study.tasks.sources, *parts, *study.observers]
-
-
-@attrs.frozen
-class _Method:
-    """One row of the final table: for each task, the settings it would render (None: an untrained backbone)."""
-
-    name: str
-    settings: Mapping[str, tuple[ParameterSetting | None, ...]]
 
 
 class _Study:
@@ -331,7 +329,7 @@ class _Study:
         # Numbers of an earlier start, perhaps on other images, must not stand among the new ones.
         self.results.clear()
         self.current.write_config()
-        made_with = provenance.gather(chosen.entry for chosen in _chosen(study))
+        made_with = provenance.gather(chosen.entry for chosen in chosen_plugins(study))
         made_with["seed"] = study.seed
         made_with["tasks"] = self.fingerprints
         self.current.write_provenance(made_with)
@@ -501,31 +499,8 @@ class _Study:
     def _compare(self) -> None:
         study, scoring = self.study, self.scoring
         every = study.tasks.names
-        methods = self._methods(every)
-        # A table has one score for each setting.
-        seeds = study.comparison.seeds if study.rewards is None else 1
-        requests: dict[tuple[ParameterSetting | None, str], Request] = {}
-        rows: list[dict[str, Any]] = []
-        for position, method in enumerate(methods):
-            for task, settings in method.settings.items():
-                for number, setting in enumerate(settings):
-                    # Several settings already show their spread: one pre-training each, with seeds in turn.
-                    turns = range(seeds) if len(settings) == 1 else [number % seeds]
-                    for turn in turns:
-                        replicate = f"comparison {turn}"
-                        requests.setdefault(
-                            (setting, replicate), Request("comparison", replicate, setting, "test", every)
-                        )
-                        rows.append(
-                            {
-                                "method": method.name,
-                                "position": position,
-                                "task": task,
-                                "setting": _setting_key(setting),
-                                "replicate": replicate,
-                            }
-                        )
-        for done, _ in enumerate(self._trials(list(requests.values()))):
+        requests, rows = comparison_requests(study, self._methods())
+        for done, _ in enumerate(self._trials(requests)):
             report_progress("compare", done + 1, len(requests), "pre-trainings")
         self.results.put("comparison", rows)
         if isinstance(scoring, RenderedScoring):
@@ -533,26 +508,13 @@ class _Study:
                 data = scoring.recipe(every).backbone_data(self.predictions[task].setting, "comparison 0")
                 self.current.keep_backbone(self.store.path("backbones", hash_key(data)), f"backbones/{task}")
 
-    def _methods(self, every: tuple[str, ...]) -> list[_Method]:
+    def _methods(self) -> list[Method]:
         """The rows of the final table."""
-        study, space = self.study, self.space
-
-        def same(*settings: ParameterSetting | None) -> dict[str, tuple[ParameterSetting | None, ...]]:
-            return dict.fromkeys(every, settings)
-
-        methods = [_Method(f"policy {study.policy.name}", {t: (self.predictions[t].setting,) for t in every})]
-        if self.tried:
-            best = max(self.tried, key=lambda setting: _mean(s.value for s in self.tried[setting].scores.values()))
-            methods.append(_Method("best single setting", same(best)))
-        with suppress(ParameterError):  # a table may lack it
-            methods.append(_Method("everything varied", same(space.everything_varied())))
-        generator = spawn_generator(study.seed, "comparison", "random settings")
-        if drawn := _distinct(space, study.comparison.random, generator):
-            methods.append(_Method("random settings", same(*drawn)))
-        if study.rewards is None:
-            methods.append(_Method("untrained backbone", same(None)))
-        else:
-            methods.append(_Method("oracle", self._oracle(every)))
+        predicted = {task: prediction.setting for task, prediction in self.predictions.items()}
+        scores = {setting: [s.value for s in trial.scores.values()] for setting, trial in self.tried.items()}
+        methods = comparison_methods(self.study, self.space, predicted, best_setting(scores))
+        if self.study.rewards is not None:
+            methods.append(Method("oracle", self._oracle(self.study.tasks.names)))
         return methods
 
     def _oracle(self, every: tuple[str, ...]) -> dict[str, tuple[ParameterSetting | None, ...]]:
@@ -575,7 +537,7 @@ class _Study:
     def _put_trial(self, trial: Trial, round_number: int | None) -> None:
         if trial.setting is not None:
             self._put_setting(trial.setting)
-        key = _setting_key(trial.setting)
+        key = setting_key(trial.setting)
         identity = {"phase": trial.phase, "setting": key, "replicate": trial.replicate}
         position = len(self.results.query("SELECT 1 FROM trials"))
         self.results.put(
@@ -637,22 +599,6 @@ class _Study:
                 place=str(self.folder),
                 mend="wait for it, or change its name or seed",
             ) from None
-
-
-def _distinct(space: ParameterSpace, count: int, generator: np.random.Generator) -> tuple[ParameterSetting, ...]:
-    """Draw different settings, as many as are wanted or as there are."""
-    drawn: dict[ParameterSetting, None] = {}
-    while len(drawn) < min(count, space.size):
-        drawn[space.sample(generator)] = None
-    return tuple(drawn)
-
-
-def _setting_key(setting: ParameterSetting | None) -> str:
-    return UNTRAINED if setting is None else setting.key
-
-
-def _mean(values: Iterable[float]) -> float:
-    return float(np.mean(list(values)))
 
 
 def _now() -> str:

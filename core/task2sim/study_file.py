@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from task2sim.choice import Chosen, Plugin
 from task2sim.strict import StrictModel
+
+EXTENDS = "extends"
+"""The key that names other study files; it is gone once they are read."""
 
 REPLACED = ("embedder", "simulator", "trainer", "evaluator", "executor", "images")
 """Keys that a reward table takes the place of."""
@@ -61,6 +64,8 @@ class ComparisonConfig(StrictModel):
 
 class StudyConfig(StrictModel):
     """A study: it learns which images to render for which task, and says how well that works."""
+
+    read_before: ClassVar[tuple[str, ...]] = (EXTENDS,)
 
     name: Annotated[str, Field(description="names the run folder: letters, digits, '-', '_' and '.'")]
     seed: Annotated[int, Field(ge=0, lt=2**63, description="everything random follows from it")] = 0
@@ -115,7 +120,10 @@ class StudyConfig(StrictModel):
     def _can_name_a_folder(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}", name):
             raise PydanticCustomError(
-                "name", "use letters, digits, '-', '_' and '.', beginning with a letter or digit"
+                "name",
+                "expected at most 81 letters, digits, '-', '_' and '.', beginning with a letter or digit,"
+                " found '{name}'",
+                {"name": name},
             )
         return name
 
@@ -132,7 +140,7 @@ class StudyConfig(StrictModel):
             if "seeds" in self.comparison.model_fields_set:
                 raise _wrong(("comparison", "seeds"), "a reward table has one score a setting; leave this key out")
         if self.pretrainings == 0 and self.continues is None:
-            raise _wrong(("pretrainings",), "without a search a study must continue another; name its run: continues")
+            raise _wrong(("pretrainings",), "0 is for a study that continues another; name its run in 'continues'")
         if self.pretrainings and not self.tasks.seen:
             raise _wrong(("tasks", "seen"), "name one task or more to learn on")
         if not self.tasks.names:
@@ -150,3 +158,18 @@ class StudyConfig(StrictModel):
                 del data[key]
             del data["tasks"]["sources"], data["comparison"]["seeds"]
         return data
+
+
+def plugin_keys() -> dict[str, str]:
+    """The keys of a study that hold one plugin, and the kind of each."""
+    marks = {
+        key: [mark for mark in (*field.metadata, *_marks(field.annotation)) if isinstance(mark, Plugin)]
+        for key, field in StudyConfig.model_fields.items()
+        if not str(field.annotation).startswith("tuple")
+    }
+    return {key: found[0].kind for key, found in marks.items() if found}
+
+
+def _marks(annotation: Any) -> list[Any]:
+    """What an annotation such as ``Annotated[X, mark] | None`` is marked with."""
+    return [mark for part in get_args(annotation) for mark in getattr(part, "__metadata__", ())]

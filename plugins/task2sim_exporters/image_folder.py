@@ -29,7 +29,7 @@ class ImageFolder(Exporter):
     class Config(ComponentConfig):
         """Keys of the exporter ``image-folder``."""
 
-        format: Literal["png", "jpeg"] = "png"
+        format: Annotated[Literal["png", "jpeg"], Field(description="Format of the pictures.")] = "png"
         quality: Annotated[int, Field(ge=1, le=100, description="Quality of JPEG files.")] = 95
 
     def __init__(self, config: Config) -> None:

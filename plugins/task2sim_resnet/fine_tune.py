@@ -22,7 +22,7 @@ class FineTune(Evaluator):
             int, Field(ge=2, description="images a step; the remainder is spread over the batches")
         ] = 64
         learning_rate: Annotated[float, Field(gt=0, description="the highest of the schedule")] = 1e-3
-        weight_decay: Annotated[float, Field(ge=0)] = 0.05
+        weight_decay: Annotated[float, Field(ge=0, description="of AdamW")] = 0.05
         threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads; another number, other rounding")] = 1
         device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: a GPU where there is one")] = (
             "auto"

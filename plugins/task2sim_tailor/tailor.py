@@ -9,11 +9,12 @@ from pathlib import Path
 
 from task2sim import StoreError, TaskSource
 from task2sim.choice import Chosen
-from task2sim.config import StudyFile, parse_study, read_yaml
+from task2sim.config import StudyFile, parse_study
 from task2sim.parameters import ParameterValue
 from task2sim.registry import plugin_call
 from task2sim.run import Run
 from task2sim.store import writing
+from task2sim.yaml_file import read_yaml
 
 HERE = Path(__file__).parent
 STUDY = HERE / "tailor.yaml"

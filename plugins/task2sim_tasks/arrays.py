@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from task2sim import ComponentConfig, ImageSet, Task, TaskError, TaskSource, not_in_key, stratified_split
 from task2sim_tasks.images import ImageSize, squares
@@ -29,7 +30,10 @@ class ArrayTasks(TaskSource):
         """Keys of the task source ``arrays``."""
 
         path: Annotated[Path, not_in_key(description="An .npz file or a folder of such files.")]
-        image_size: ImageSize | None = None
+        image_size: Annotated[
+            ImageSize | None,
+            Field(description="Side of the square images, in pixels; null leaves them as they are."),
+        ] = None
 
     def __init__(self, config: Config) -> None:
         self._config = config

@@ -60,7 +60,7 @@ def test_settings_a_table_lacks_are_not_tried(table_study: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[cars]", "[cats]", r"table.yaml:5:12: the reward table has no task 'cats'; tasks are apples, birds, cars"),
+        ("[cars]", "[cats]", r"table.yaml:5:12: the reward table has no task 'cats'; did you mean 'cars'\?"),
         ("rewards: toy", "rewards: {type: toy, fault: cars}", "embeddings.npz: task 'cars' has no embedding"),
         ("seen: [a", "sources: [toy]\n  seen: [a", "tasks.sources: the tasks come from the reward table"),
         ("policy: toy", "policy: toy\ncomparison: {seeds: 2}", "comparison.seeds: a reward table has one score"),

@@ -268,7 +268,7 @@ def test_embedding_alone(study: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["tasks.seen=[aples]"], "--set tasks.seen=[aples]: there is no task 'aples'; tasks are apples, birds, cars"),
+        (["tasks.seen=[aples]"], "--set tasks.seen=[aples]: there is no task 'aples'; did you mean 'apples'?"),
         (["tasks.sources=[toy, toy]"], "two sources have a task 'apples'"),
         (
             ["tasks.sources.0.tasks=[apples, copy]", "tasks.seen=[apples]", "tasks.unseen=[copy]"],
