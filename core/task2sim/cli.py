@@ -256,7 +256,9 @@ def check(
     plugin: Annotated[str, typer.Argument(metavar="KIND:NAME", help="A plugin, such as simulator:studio.")],
     config: Annotated[
         list[str] | None,
-        typer.Option("--config", metavar="KEY=VALUE", help="Set a key of the plugin, as in a study file. Repeatable."),
+        typer.Option(
+            "--config", metavar="KEY=VALUE", help="Set a key of the plugin, as in a study file. Repeatable."
+        ),
     ] = None,
     trainer: Annotated[
         str, typer.Option(help="Makes the untrained backbone that embedders and evaluators are tried with.")
