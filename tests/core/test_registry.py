@@ -49,7 +49,7 @@ def test_a_plugin_is_found_by_name_or_by_distribution() -> None:
     ("name", "message"),
     [
         ("sudio", "there is no simulator 'sudio'; did you mean 'studio'?"),
-        ("qqqq", "there is no simulator 'qqqq'; installed are studio, toy"),
+        ("qqqq", "there is no simulator 'qqqq'; installed are studio, threedworld, toy"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest(name: str, message: str) -> None:
