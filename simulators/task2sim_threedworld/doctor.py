@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -100,6 +101,16 @@ def setuptools_package(patient: Patient) -> Finding:
     return Finding("setuptools", ok, found, "" if ok else "pip install 'setuptools<81'")
 
 
+def pyzmq_package(patient: Patient) -> Finding:
+    """Whether the library is there that carries the conversation with the build."""
+    try:
+        found = metadata.version("pyzmq")
+    except metadata.PackageNotFoundError:
+        return Finding("pyzmq", False, "not installed", "pip install 'task2sim[threedworld]'")
+    ok = int(found.split(".")[0]) >= 25
+    return Finding("pyzmq", ok, found, "" if ok else "pip install 'pyzmq>=25'")
+
+
 def tdw_import(patient: Patient) -> Finding:
     """Whether ThreeDWorld's package can be imported, on Python 3.12 and later with a stand-in for ``imp``."""
     from task2sim_threedworld.compatibility import import_tdw
@@ -157,6 +168,9 @@ def free_port(patient: Patient) -> Finding:
     if patient.port is None:
         return Finding("port", True, "any free one")
     with socket.socket() as probe:
+        if os.name == "posix":
+            # As ZeroMQ does: the connections of a run that has just ended don't keep the port from the next.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", patient.port))
         except OSError as error:
@@ -176,7 +190,7 @@ def bucket(patient: Patient) -> Finding:
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             size = int(answer.headers.get("Content-Length", 0))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         if _is_peer(patient.executable):
             return Finding("bucket", True, "not reachable, and the peer downloads nothing")
         return Finding("bucket", False, f"{request.host} can't be reached: {_reason(error)}", mend)
@@ -231,7 +245,11 @@ def image(patient: Patient) -> Finding:
     if patient.image is not None:
         from PIL import Image
 
-        Image.fromarray(rgb).save(patient.image)
+        try:
+            Image.fromarray(rgb).save(patient.image)
+        except (OSError, ValueError) as error:
+            text = f"{patient.image} can't be written: {_reason(error)}"
+            return Finding("image", False, text, "name a .png file in a folder that exists")
     saved = f", saved as {patient.image}" if patient.image else ""
     return Finding("image", True, f"{RESOLUTION} x {RESOLUTION} in {time.monotonic() - began:.1f} s{saved}")
 
@@ -240,7 +258,8 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (python_version, ()),
     (tdw_package, ()),
     (setuptools_package, ()),
-    (tdw_import, ("tdw", "setuptools")),
+    (pyzmq_package, ()),
+    (tdw_import, ("tdw", "setuptools", "pyzmq")),
     (display, ()),
     (build_file, ()),
     (free_port, ()),
@@ -255,6 +274,7 @@ NAMES: dict[Check, str] = {
     python_version: "python",
     tdw_package: "tdw",
     setuptools_package: "setuptools",
+    pyzmq_package: "pyzmq",
     tdw_import: "import",
     build_file: "build",
     free_port: "port",
@@ -265,11 +285,14 @@ def examine(patient: Patient) -> Iterator[Finding]:
     """Make all checks, one after another; those that need one that failed are skipped."""
     for check, needed in CHECKS:
         missing = [name for name in needed if name in patient.wrong]
+        name = NAMES.get(check, check.__name__)
         if missing:
-            name = NAMES.get(check, check.__name__)
             finding = Finding(name, None, f"needs {', '.join(missing)}")
         else:
-            finding = check(patient)
+            try:
+                finding = check(patient)
+            except Exception as error:  # what nobody foresaw must not hide the checks after it
+                finding = Finding(name, False, f"{type(error).__name__}: {error}", "please report this")
         if not finding.ok:
             patient.wrong.add(finding.name)
         yield finding
@@ -292,23 +315,29 @@ def _broken_conventions(controller: Any) -> Iterator[str]:
 
     from task2sim_threedworld.axes import matrix_of, sun_turns
     from task2sim_threedworld.library import Library
-    from task2sim_threedworld.scene_commands import FAR, NEAR, add_model, add_skybox, scale_of, set_up
+    from task2sim_threedworld.scene_commands import FAR, FIELD_OF_VIEW, NEAR, add_model, add_skybox, scale_of, set_up
 
     library = Library(None, None, ())
     skybox = next(iter(library.skyboxes.values()))
     model = library.models["bowl"][0]
     scale, travel = scale_of(model, 1.0), np.array((0.36, -0.48, 0.8))
     yaw, pitch = sun_turns(travel, skybox.sun_elevation, skybox.sun_initial_angle)
+    # To the side and far away, for its size: were depth measured along the rays, none of its parts could be so near.
+    camera, pivot = np.array((0.3, 0.5, 0.0)), np.array((4.3, 0.5, 9.0))
     turn = {"x": 0.0, "y": math.sin(0.5), "z": 0.0, "w": math.cos(0.5)}
-    controller.communicate(set_up(64, True, skybox))
+    controller.communicate(set_up(RESOLUTION, True, skybox))
     answer = controller.communicate(
         [
             add_skybox(skybox),
             add_model(model, 1),
             {"$type": "scale_object", "id": 1, "scale_factor": {"x": scale, "y": scale, "z": scale}},
-            {"$type": "teleport_object", "id": 1, "position": {"x": 0.3, "y": 0.5, "z": 3.0}},
+            {"$type": "teleport_object", "id": 1, "position": dict(zip("xyz", pivot.tolist(), strict=True))},
             {"$type": "rotate_object_to", "id": 1, "rotation": turn},
-            {"$type": "teleport_avatar_to", "position": {"x": 0.3, "y": 0.5, "z": 0.0}, "avatar_id": "a"},
+            {
+                "$type": "teleport_avatar_to",
+                "position": dict(zip("xyz", camera.tolist(), strict=True)),
+                "avatar_id": "a",
+            },
             {"$type": "rotate_sensor_container_to", "rotation": {"x": 0, "y": 0, "z": 0, "w": 1}, "avatar_id": "a"},
             {"$type": "reset_directional_light_rotation", "index": 0},
             {"$type": "rotate_directional_light_by", "axis": "yaw", "angle": yaw, "index": 0},
@@ -324,13 +353,11 @@ def _broken_conventions(controller: Any) -> Iterator[str]:
             return
     transforms, bounds = Transforms(parts["tran"]), Bounds(parts["boun"])
     lights, images = Lights(parts["ligh"]), Images(parts["imag"])
-    if not np.allclose(transforms.get_position(0), (0.3, 0.5, 3.0), atol=1e-3):
+    if not np.allclose(transforms.get_position(0), pivot, atol=1e-3):
         yield f"teleport_object does not place the pivot ({transforms.get_position(0)})"
     if abs(float(np.dot(transforms.get_rotation(0), [turn[k] for k in "xyzw"]))) < 0.9999:
         yield "rotate_object_to does not set the rotation"
-    centre = np.array((0.3, 0.5, 3.0)) + matrix_of((turn["x"], turn["y"], turn["z"], turn["w"])) @ (
-        scale * np.array(model.centre)
-    )
+    centre = pivot + matrix_of((turn["x"], turn["y"], turn["z"], turn["w"])) @ (scale * np.array(model.centre))
     if not np.allclose(bounds.get_center(0), centre, atol=0.02):
         yield f"the bounds' centre is {bounds.get_center(0)} instead of {centre}: another scale or pivot"
     shines = matrix_of(tuple(float(x) for x in lights.get_directional_light_rotation(0))) @ (0.0, 0.0, 1.0)  # type: ignore[arg-type]
@@ -342,10 +369,18 @@ def _broken_conventions(controller: Any) -> Iterator[str]:
     if not raw:
         yield "there is no _depth pass"
         return
-    depth = TDWUtils.get_depth_values(np.asarray(raw[0]), width=64, height=64, near_plane=NEAR, far_plane=FAR)
-    nearest, reach = float(depth.min()), 0.9
-    if not centre[2] - reach < nearest < centre[2] + reach:
-        yield f"the object is {nearest:.2f} m away by its depth instead of about {centre[2]:.2f}"
+    depth = TDWUtils.get_depth_values(
+        np.asarray(raw[0]), width=RESOLUTION, height=RESOLUTION, near_plane=NEAR, far_plane=FAR
+    )
+    right, up, away = centre - camera
+    focal = 0.5 * RESOLUTION / math.tan(math.radians(0.5 * FIELD_OF_VIEW))
+    row, column = 0.5 * RESOLUTION - focal * up / away, 0.5 * RESOLUTION + focal * right / away
+    seen = float(depth[int(row), int(column)])
+    # It is turned about the vertical: no part is nearer than half the diagonal of its base, the first one seen
+    # before its centre.
+    nearest = away - 0.5 * scale * math.hypot(model.high[0] - model.low[0], model.high[2] - model.low[2])
+    if not nearest - 0.02 < seen < away + 0.02:
+        yield f"the depth is {seen:.2f} m where the object is {nearest:.2f} to {away:.2f} m away"
 
 
 def _is_peer(path: Path) -> bool:
