@@ -1,6 +1,8 @@
 """task2sim: give it a computer-vision task; it makes the synthetic images that pre-train the best model for it."""
 
+from task2sim.api_version import API_VERSION
 from task2sim.datasets import FrameBatch, RenderedDataset
+from task2sim.deprecations import Task2SimDeprecationWarning
 from task2sim.errors import (
     ConfigError,
     ParameterError,
@@ -11,7 +13,6 @@ from task2sim.errors import (
 )
 from task2sim.fingerprints import fingerprint_folder, fingerprint_libraries
 from task2sim.interfaces import (
-    API_VERSION,
     Backbone,
     Component,
     ComponentConfig,
@@ -49,12 +50,14 @@ from task2sim.scenes import (
     Floor,
     Fog,
     Material,
+    Quaternion,
     Scene,
     SceneAssets,
     SceneObject,
     Sky,
     Staging,
     Sun,
+    Vector,
 )
 from task2sim.seeds import image_uniforms, spawn_generator, spawn_seed
 from task2sim.tasks import ImageSet, Task, stratified_split
@@ -87,6 +90,7 @@ __all__ = [
     "PolicyState",
     "Prediction",
     "Progress",
+    "Quaternion",
     "RenderedDataset",
     "RewardTable",
     "Scene",
@@ -100,6 +104,7 @@ __all__ = [
     "StoreError",
     "Sun",
     "Task",
+    "Task2SimDeprecationWarning",
     "Task2SimError",
     "TaskEmbedder",
     "TaskEmbedding",
@@ -108,6 +113,7 @@ __all__ = [
     "TaskSource",
     "Toggle",
     "Trainer",
+    "Vector",
     "fingerprint_folder",
     "fingerprint_libraries",
     "hookimpl",

@@ -12,10 +12,9 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from task2sim.deprecations import deprecations_in_one_line
 from task2sim.errors import PluginError, Task2SimError
-
-COMMANDS = "task2sim.commands"
-"""Entry-point group of commands that plugins add: Typer apps or functions, loaded when they are called."""
+from task2sim.registry import COMMANDS
 
 
 class _Commands(typer.core.TyperGroup):
@@ -86,7 +85,8 @@ RunsOption = Annotated[Path, typer.Option("--runs", help="Where run folders are 
 def main() -> None:
     """Entry point: one clear line and exit code 2 for whatever a user can mend."""
     try:
-        app()
+        with deprecations_in_one_line():
+            app()
     except Task2SimError as error:
         sys.stderr.write(f"error: {error}\n")
         if error.details:
@@ -211,44 +211,45 @@ def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     load: Annotated[bool, typer.Option("--load", help="Import each plugin and say whether it works.")] = False,
 ) -> None:
-    """List the installed plugins.
+    """List the plugins, what is wrong with them, and which are known and not installed.
 
     Example: task2sim plugins --load
     """
-    from task2sim.registry import installed_plugins
-
-    rows = []
-    for entry in installed_plugins():
-        state = entry.problem or "ok"
-        if load and not entry.problem:
-            try:
-                entry.load()
-            except Task2SimError as error:
-                state = str(error)
-        rows.append(
-            {
-                "kind": entry.kind,
-                "name": entry.name,
-                "distribution": entry.distribution,
-                "version": entry.version,
-                "target": entry.target,
-                "state": state,
-            }
-        )
-    if as_json:
-        typer.echo(json.dumps(rows, indent=1))
-        return
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD)
-    columns = ("kind", "name", "distribution", "version")
-    for column in (*columns, "state") if load or any(row["state"] != "ok" for row in rows) else columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(row[str(column.header)] for column in table.columns))
-    Console().print(table)
+    from task2sim.listing import list_plugins, print_plugins
+
+    rows = list_plugins(load)
+    if as_json:
+        typer.echo(json.dumps([row.as_dict() for row in rows], indent=1))
+    else:
+        print_plugins(Console(), rows, load)
+
+
+@app.command()
+def new(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="simulator, scene-simulator, embedder, policy, trainer, evaluator or task-source.",
+        ),
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name in study files, such as my-sim.")],
+    folder: Annotated[Path, typer.Option(help="Where the package's folder is made.")] = Path(),
+) -> None:
+    """Write a package for a plugin of your own: it works at once, with the blanks marked.
+
+    Example: task2sim new simulator my-sim
+    """
+    from task2sim.scaffold import OFFERS, write_package
+
+    written = write_package(kind, name, folder)
+    noun = "simulator" if kind == "scene-simulator" else kind
+    typer.echo(f"{written}: {kind} {name!r}, which {OFFERS[kind].help}")
+    typer.echo(f"install it: pip install -e {shlex.quote(str(written) if written.is_absolute() else f'./{written}')}")
+    typer.echo(f"check it:   task2sim check {noun}:{name} --quick")
+    typer.echo(f"test it:    pytest {shlex.quote(str(written))}")
 
 
 @app.command()

@@ -34,9 +34,6 @@ from task2sim.scenes import Scene, SceneAssets
 from task2sim.strict import StrictModel
 from task2sim.tasks import Images, Task
 
-API_VERSION = 1
-"""Version of these interfaces; it changes only when a component must be changed."""
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -116,7 +113,8 @@ class TaskEmbedding:
 def cosine_distance(first: TaskEmbedding, second: TaskEmbedding) -> float:
     """One minus the cosine of the angle between two embeddings, in [0, 2]; 1 if either is zero."""
     norms = float(np.linalg.norm(first.vector)) * float(np.linalg.norm(second.vector))
-    return 1.0 - float(np.dot(first.vector, second.vector)) / norms if norms else 1.0
+    # Rounding may bring the cosine above one.
+    return max(0.0, 1.0 - float(np.dot(first.vector, second.vector)) / norms) if norms else 1.0
 
 
 class TaskEmbedder(Component, ABC):

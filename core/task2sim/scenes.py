@@ -13,7 +13,10 @@ from typing import TypeAlias
 import attrs
 
 Vector: TypeAlias = tuple[float, float, float]
+"""x, y and z; or red, green and blue."""
+
 Quaternion: TypeAlias = tuple[float, float, float, float]
+"""A rotation: (x, y, z, w) of length one."""
 
 
 @attrs.frozen

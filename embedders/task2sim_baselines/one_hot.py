@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 import numpy as np
@@ -11,7 +12,7 @@ from task2sim import Backbone, ComponentConfig, Task, TaskEmbedder, TaskEmbeddin
 
 
 class OneHot(TaskEmbedder):
-    """Embeds a task as zeros with a single 1, whose place follows from the task's fingerprint.
+    """Embeds a task as zeros with a single 1, whose place follows from its training images.
 
     Any two tasks are equally far apart, so whatever a policy gains with another embedding comes from what that one
     knows of tasks. Of an unseen task a policy learns nothing here: at best it predicts what suits tasks in general.
@@ -33,7 +34,11 @@ class OneHot(TaskEmbedder):
     def embed(self, task: Task, seed: int, probe: Backbone | None = None) -> TaskEmbedding:
         """Embed a task; float32 vector of shape (length,), the same whatever the seed."""
         vector = np.zeros(self._config.length, dtype=np.float32)
-        vector[int(task.fingerprint, 16) % self._config.length] = 1
+        digest = hashlib.sha256("\x1f".join(task.classes).encode())
+        digest.update(repr(task.train.images.shape).encode())
+        digest.update(task.train.images.data)
+        digest.update(task.train.labels.data)
+        vector[int(digest.hexdigest(), 16) % self._config.length] = 1
         return TaskEmbedding(task.name, vector, method={"embedder": "one-hot", "length": self._config.length})
 
     def distance(self, first: TaskEmbedding, second: TaskEmbedding) -> float:

@@ -20,8 +20,6 @@ from task2sim.registry import installed_plugins
 
 SMALL = {"depths": [1, 1], "widths": [8, 16], "image_size": 16, "epochs": 1}
 
-PEEKS = {"training-images-only": "places are drawn by the fingerprint of the whole task; nothing is learned from it"}
-
 # What is checked, with which keys, and what is known to fail.
 HOUSE: dict[tuple[str, str], tuple[dict[str, Any], dict[str, str]]] = {
     ("tasks", "packaged"): ({"images": 12, "image_size": 16}, {}),
@@ -31,7 +29,7 @@ HOUSE: dict[tuple[str, str], tuple[dict[str, Any], dict[str, str]]] = {
     ("embedders", "task2vec"): ({"images": 12}, {}),
     ("embedders", "feature-statistics"): ({}, {}),
     ("embedders", "pixel-statistics"): ({}, {}),
-    ("embedders", "one-hot"): ({}, PEEKS),
+    ("embedders", "one-hot"): ({}, {}),
     ("policies", "task2sim"): ({"replay": 1, "hidden": 8}, {}),
     ("policies", "surrogate"): ({}, {}),
     ("policies", "nearest-task"): ({}, {}),

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from task2sim import ImageSet, Task, TaskError, stratified_split
+from task2sim import ImageSet, Task, TaskEmbedding, TaskError, stratified_split
+from task2sim.interfaces import cosine_distance
 
 
 def images(count: int, value: int = 0) -> ImageSet:
@@ -55,3 +56,12 @@ def test_a_fingerprint_sees_every_pixel_label_and_class() -> None:
 
     assert task().fingerprint == task().fingerprint
     assert len({t.fingerprint for t in (task(), task(1), task(classes=("a", "c")), task(count=5))}) == 4
+
+
+def test_a_distance_is_never_negative() -> None:
+    # Rounding puts the cosine of some vectors with themselves above one.
+    vectors = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    distances = [cosine_distance(TaskEmbedding("t", v), TaskEmbedding("t", v)) for v in vectors]
+    assert min(distances) >= 0.0
+    assert max(distances) < 1e-6
+    assert cosine_distance(TaskEmbedding("t", vectors[0]), TaskEmbedding("t", -vectors[0])) == pytest.approx(2.0)

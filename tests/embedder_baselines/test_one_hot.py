@@ -56,3 +56,10 @@ def test_places_are_spread_evenly() -> None:
 def test_one_place_is_too_few() -> None:
     with pytest.raises(ValueError, match="length"):
         embedder(1)
+
+
+def test_only_training_images_count() -> None:
+    one, other = task("t", 3), task("t", 4)
+    mixed = Task("t", one.classes, one.train, other.val, other.test)
+    np.testing.assert_array_equal(embedder().embed(mixed, 0).vector, embedder().embed(one, 0).vector)
+    assert embedder().distance(embedder().embed(mixed, 0), embedder().embed(other, 0)) == 1
