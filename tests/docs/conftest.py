@@ -26,6 +26,7 @@ PLUGINS = [
     *(f"{kind}:toy=toys:{name}" for kind, name in [("policies", "Policy"), ("simulators", "Sim")]),
     *(f"{kind}:toy=toys:{name}" for kind, name in [("trainers", "Train"), ("evaluators", "Evaluate")]),
     "simulators:stripes=toy_stripes:Stripes",
+    "simulators:my-sim=toy_stripes:Stripes",  # stands in for the reader's
 ]
 
 TOY_STUDY = """\
