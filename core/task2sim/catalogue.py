@@ -50,6 +50,10 @@ CATALOGUE = (
     ),
     KnownPlugin("policies", "optuna", "the samplers of Optuna", "pip install 'task2sim[optuna]'", "optuna"),
     KnownPlugin(
+        "observers", "tensorboard", "curves for TensorBoard", "pip install 'task2sim[tracking]'", "tensorboard"
+    ),
+    KnownPlugin("observers", "mlflow", "runs in an MLflow store", "pip install 'task2sim[tracking]'", "mlflow"),
+    KnownPlugin(
         "simulators",
         "threedworld",
         "ThreeDWorld, the paper's simulator",

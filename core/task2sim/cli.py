@@ -71,9 +71,10 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as simulator.resolution=128. Repeatable."),
 ]
 StoreOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--store",
+        metavar="FOLDER_OR_URL",
         help="Where datasets, backbones and scores are kept [default: ~/.cache/task2sim].",
         envvar="TASK2SIM_STORE",
         show_default=False,
@@ -102,7 +103,7 @@ def _keep_details(details: str) -> Path:
     return Path(file.name)
 
 
-def open_store(root: Path | None) -> Any:
+def open_store(root: str | Path | None) -> Any:
     """The store that ``--store`` names, or the default one."""
     from task2sim.store import Store, default_store
 
@@ -131,6 +132,64 @@ def run(
     console.print(f"run folder: {finished.folder}", highlight=False, soft_wrap=True)
     if (report := finished.folder / "report.html").exists():
         console.print(f"report:     {report}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def ablate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ablation file.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the base study. Repeatable."),
+    ] = None,
+    ablations: Annotated[Path, typer.Option("--ablations", help="Where folders of ablations are made.")] = Path(
+        "ablations"
+    ),
+    store: StoreOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be computed; computes nothing of it.")
+    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Run cells again that failed before.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Go on though there are more than 200 cells.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; what goes on is told on stderr.")] = False,
+) -> None:
+    """Run an ablation, or what is missing of it: a base study, what varies in it, and seeds.
+
+    The exit code is 1 if a cell has failed.
+
+    Example: task2sim ablate ablation.yaml --dry-run
+    """
+    from rich.console import Console
+
+    from task2sim.ablation.cells import check_size, make_plan
+    from task2sim.ablation.cost import ablation_cost
+    from task2sim.ablation.file import load_ablation
+    from task2sim.console import ConsoleObserver, interruptible, print_ablation, print_cost, run_ablation_in_terminal
+    from task2sim.progress import progress_listener
+
+    console = Console(stderr=as_json)
+    loaded = load_ablation(file, overrides or ())
+    cells = check_size(loaded, yes)
+    console.print(f"{loaded.config.name}: {cells:,} cells", highlight=False, markup=False)
+    opened = open_store(store)
+    with interruptible(), ConsoleObserver(console) as observer, progress_listener(observer.show):
+        plan = make_plan(loaded)
+        cost = ablation_cost(plan, ablations, opened, retry) if dry_run else None
+    if cost is not None:
+        if as_json:
+            typer.echo(json.dumps(cost.as_dict(), indent=1))
+        else:
+            print_cost(console, cost)
+        return
+    ablation = run_ablation_in_terminal(plan, ablations, opened, console, retry)
+    failed = ablation.failed
+    if as_json:
+        typer.echo(json.dumps({"folder": str(ablation.folder), "rows": ablation.means(), "failed": failed}, indent=1))
+    else:
+        print_ablation(console, ablation)
+    for name, reason in failed.items():
+        sys.stderr.write(f"failed: {name}: {reason}\n")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

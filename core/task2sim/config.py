@@ -101,6 +101,29 @@ def apply_override(data: dict[str, Any], places: dict[Location, str], override: 
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError("the value is not YAML", place=shown, mend="put it in quotes") from None
+    set_key(data, places, keys, value, {(): shown})
+
+
+def set_key(
+    data: dict[str, Any],
+    places: dict[Location, str],
+    keys: Sequence[str],
+    value: Any,
+    value_places: Mapping[Location, str],
+) -> None:
+    """Set one key of a study's data in place, with the rules of `apply_override`.
+
+    Args:
+        data: The study.
+        places: Where each location in it stands.
+        keys: The steps that lead to the key, such as ``["simulator", "resolution"]``.
+        value: Its new value.
+        value_places: Where each location in the value stands; ``()`` is the value itself.
+
+    Raises:
+        ConfigError: a step of the path does not exist.
+    """
+    shown = value_places[()]
     here: Any = data
     location: Location = ()
     for position, key in enumerate(keys):
@@ -121,7 +144,7 @@ def apply_override(data: dict[str, Any], places: dict[Location, str], override: 
         if last:
             _forget(places, location)
             here[step] = value
-            places[location] = shown
+            places.update({(*location, *below): place for below, place in value_places.items()})
             return
         below = here.get(step) if isinstance(here, dict) else here[int(step)]
         if below is None and not location[1:]:

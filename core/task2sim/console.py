@@ -23,6 +23,9 @@ from task2sim.summary import final_table
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from task2sim.ablation import Ablation
+    from task2sim.ablation.cells import Plan
+    from task2sim.ablation.cost import Cost, RowCost
     from task2sim.config import StudyFile
     from task2sim.difference import Side
     from task2sim.explain import Explanation
@@ -114,6 +117,17 @@ class ConsoleObserver:
         self.console.print(f"{trial.phase:<10} {scores}  [dim]{escape(label)}[/]", highlight=False, soft_wrap=True)
 
 
+class CellConsole(ConsoleObserver):
+    """The same for the cells of an ablation, without what is alike in all of them."""
+
+    def task2sim_study_start(self, run: Run) -> None:
+        """The line that names the cell says enough."""
+
+    def task2sim_task_embedded(self, embedding: TaskEmbedding) -> None:
+        """Not told again for each cell."""
+        self._remove(embedding.task)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Ctrl-C inside the block ends the command with a line and the shell's customary code."""
@@ -135,6 +149,78 @@ def run_in_terminal(
 
     with interruptible(), ConsoleObserver(console) as observer:
         return run_study(file, runs, store, [("console", observer)], warn, until)
+
+
+def run_ablation_in_terminal(
+    plan: Plan, ablations: Path, store: Store, console: Console, retry: bool = False
+) -> Ablation:
+    """Run an ablation and show how it goes; see `task2sim.ablation.running.run_ablation`."""
+    from task2sim.ablation.running import run_ablation
+
+    def warn(line: str, details: str) -> None:
+        sys.stderr.write(f"warning: {line}\n")
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    with interruptible(), CellConsole(console) as observer:
+        return run_ablation(plan, ablations, store, [("console", observer)], warn, tell, retry)
+
+
+def print_ablation(console: Console, ablation: Ablation) -> None:
+    """Print what each row of an ablation reached on average, and where the rest is."""
+    rows = ablation.means()
+    roles = [key for key in rows[0] if key != "row"] if rows else []
+    metric = ablation.database.fact("metric")
+    if metric:
+        title = f"{metric} on test images (%), mean over tasks and seeds; n counts both"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+        table.add_column("row", overflow="fold", min_width=30)
+        for role in roles:
+            table.add_column(role, justify="right")
+            table.add_column("n", justify="right")
+        for row in rows:
+            numbers = [("" if not row[r]["n"] else f"{100 * row[r]['mean']:.1f}", f"{row[r]['n']}") for r in roles]
+            table.add_row(escape(row["row"]), *(text for pair in numbers for text in pair))
+        console.print(table)
+    console.print(f"folder: {escape(str(ablation.folder))}", highlight=False, soft_wrap=True)
+    if (report := ablation.folder / "report.html").exists():
+        console.print(f"report: {escape(str(report))}", highlight=False, soft_wrap=True)
+    ablation.database.close()
+
+
+def print_cost(console: Console, cost: Cost) -> None:
+    """Print what an ablation would compute."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1))
+    table.add_column("row", overflow="fold", min_width=30)
+    amounts = [] if cost.on_table else ["known", "in the\nstore", "of rows\nabove", "to do", "and at\nmost"]
+    for column in ["cells", "finished", "failed", *(["look-ups, at most"] if cost.on_table else amounts)]:
+        table.add_column(column, justify="right")
+
+    def add(row: RowCost, style: str = "") -> None:
+        one = row.pretrainings
+        numbers = [row.lookups] if cost.on_table else [one.known, one.stored, one.shared, one.to_do, one.further]
+        shown = [f"{number:,}" for number in (row.cells, row.finished, row.failed, *numbers)]
+        table.add_row(escape(row.row), *shown, style=style)
+
+    for row in cost.rows:
+        add(row)
+    table.add_section()
+    add(cost.total, "bold")
+    console.print(table)
+    if cost.on_table:
+        console.print("nothing is rendered or trained: scores are looked up", highlight=False)
+        return
+    renders = cost.total.renders
+    console.print(
+        f"counted are pre-trainings; they take {renders.known:,} renders, of which {renders.to_do:,} are to do,"
+        f" and at most {renders.further:,} more",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if renders.further:
+        text = "'and at most': settings that policies have yet to choose; rows and the store may share them too"
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def print_table(console: Console, run: Run) -> None:

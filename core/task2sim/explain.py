@@ -102,8 +102,42 @@ def explain_study(file: StudyFile, store: Store) -> Explanation:
     checked = check_study(file)
     if study.rewards is not None:
         return Explanation(study.name, _stages_of_table(study))
+    foreseen = foresee(file, checked, store)
+    amounts = foreseen.work.amounts(foreseen.further_pretrainings, foreseen.further_scores)
+    return Explanation(study.name, foreseen.stages, amounts, foreseen.work.reasons())
+
+
+@attrs.frozen
+class Foreseen:
+    """What is known in advance of a study that renders.
+
+    Attributes:
+        stages: For each stage, what happens in it.
+        work: What is to be computed, by key.
+        further_pretrainings: How many more pre-trainings there may be at most, which depend on scores to come.
+        further_scores: How many more scores.
+    """
+
+    stages: Mapping[str, str]
+    work: Work
+    further_pretrainings: int
+    further_scores: int
+
+
+def foresee(file: StudyFile, checked: Checked, store: Store) -> Foreseen:
+    """Say what a run of a study that renders would compute.
+
+    Args:
+        file: The study.
+        checked: What it is made of; its policy is played with.
+        store: Where results may be.
+
+    Raises:
+        Task2SimError: the study could not run.
+    """
+    study = file.study
     fingerprints = {name: task.fingerprint for name, task in checked.tasks.items()}
-    work = _Work(study, store, fingerprints)
+    work = Work(study, store, fingerprints)
     stages = {"tasks": _tasks_stage(study)}
 
     probe_key, stages["embed"] = _probe(study, checked, work)
@@ -124,7 +158,7 @@ def explain_study(file: StudyFile, store: Store) -> Explanation:
 
     pretrainings = unproposed + unknown * study.comparison.seeds
     scores = unproposed * len(study.tasks.seen) + unknown * study.comparison.seeds * len(study.tasks.names)
-    return Explanation(study.name, stages, work.amounts(pretrainings, scores), work.reasons())
+    return Foreseen(stages, work, pretrainings, scores)
 
 
 # --- stages, in words ---
@@ -150,7 +184,7 @@ def _stages_of_table(study: StudyConfig) -> dict[str, str]:
     }
 
 
-def _probe(study: StudyConfig, checked: Checked, work: _Work) -> tuple[str, str]:
+def _probe(study: StudyConfig, checked: Checked, work: Work) -> tuple[str, str]:
     """The key of the probe, or nothing, and what to say of the stage."""
     tasks = f"{_count(len(study.tasks.names), 'task')} by {study.embedder.name}"
     if not study.embedder.build().needs_probe:
@@ -201,7 +235,7 @@ class _Player:
         self.seen = {name: embeddings[name] for name in seen}
 
 
-def _foresee_search(file: StudyFile, checked: Checked, work: _Work) -> _Search:
+def _foresee_search(file: StudyFile, checked: Checked, work: Work) -> _Search:
     study, space, title = file.study, checked.space, file.study.policy.entry.title
     known = work.known_embeddings()
     guessed = len(known) < len(study.tasks.names)
@@ -269,7 +303,7 @@ def _foresee_predictions(checked: Checked, players: Sequence[_Player], title: st
 # --- what the store has ---
 
 
-class _Work:
+class Work:
     """What is to be computed, by key."""
 
     def __init__(self, study: StudyConfig, store: Store, fingerprints: Mapping[str, str]) -> None:
@@ -280,6 +314,7 @@ class _Work:
         self.scores: dict[str, dict[str, Any]] = {}
 
     def job(self, request: Request) -> TrialJob:
+        """The trial of a request."""
         recipe = trial_recipe(self.study, self.store, self.fingerprints, request.tasks)
         return TrialJob(recipe, request.phase, request.replicate, request.setting, request.split)
 

@@ -58,10 +58,32 @@ def read_study(path: Path) -> tuple[dict[str, Any], dict[Location, str]]:
     return _read(path, ())
 
 
+def extend_study(
+    data: dict[str, Any], places: dict[Location, str], path: Path
+) -> tuple[dict[str, Any], dict[Location, str]]:
+    """The same for a study that was read already, perhaps as a part of another file.
+
+    Args:
+        data: The study; ``extends`` is taken out of it.
+        places: Where each location in it stands.
+        path: The file it stands in; what it extends lies beside that.
+
+    Raises:
+        ConfigError: as for `read_study`.
+    """
+    return _extend(data, places, path, ())
+
+
 def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Location, str]]:
     data, places = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError("a study file is a mapping of keys to values", place=str(path), mend="see docs/studies.md")
+    return _extend(data, places, path, chain)
+
+
+def _extend(
+    data: dict[str, Any], places: dict[Location, str], path: Path, chain: tuple[Path, ...]
+) -> tuple[dict[str, Any], dict[Location, str]]:
     named = data.pop(EXTENDS, [])
     merged: dict[str, Any] = {}
     merged_places: dict[Location, str] = {}
@@ -72,7 +94,7 @@ def _read(path: Path, chain: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Loc
     for location in [location for location in places if location[:1] == (EXTENDS,)]:
         del places[location]
     _merge(merged, merged_places, data, places)
-    merged_places[()] = str(path)
+    merged_places[()] = places[()]
     return merged, merged_places
 
 

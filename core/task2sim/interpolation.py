@@ -107,6 +107,32 @@ def interpolate(data: Any, places: Mapping[Location, str], source: str, seed: in
     return {key: known if key == "seed" else filled[key] for key in data}
 
 
+def fill_environment(data: Any, place: str) -> Any:
+    """The same data without ``${env:NAME}``; ``${seed}`` stays as it is.
+
+    Args:
+        data: What a file says.
+        place: Where it stands.
+
+    Raises:
+        ConfigError: a reference is wrong.
+    """
+    if isinstance(data, dict):
+        return {key: fill_environment(value, place) for key, value in data.items()}
+    if isinstance(data, list):
+        return [fill_environment(value, place) for value in data]
+    if not isinstance(data, str):
+        return data
+
+    def fill(found: re.Match[str]) -> str:
+        if found[0] in ("$${", "${seed}"):
+            return found[0]
+        filled: str = escape(Interpolation(None).text(found[0], place))
+        return filled
+
+    return REFERENCE.sub(fill, data)
+
+
 def escape(data: Any) -> Any:
     """The same data with every ``${`` written so that reading it gives it back."""
     if isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""Observers: they watch a study, and can stop it, but can't break it.
+"""Observers: they watch a study or an ablation, and can stop a study, but can't break it.
 
 An observer is a component whose methods are marked with ``task2sim.hookimpl``::
 
@@ -22,6 +22,7 @@ from task2sim.errors import PluginError, Task2SimError
 from task2sim.progress import Progress
 
 if TYPE_CHECKING:
+    from task2sim.ablation import Ablation
     from task2sim.interfaces import TaskEmbedding
     from task2sim.run import Run
     from task2sim.trial import Trial
@@ -60,6 +61,10 @@ class ObserverHooks:
     @hookspec
     def task2sim_study_end(self, run: Run) -> None:
         """All results are in ``run.results``."""
+
+    @hookspec
+    def task2sim_ablation_end(self, ablation: Ablation) -> None:
+        """All cells of an ablation are finished or have failed; its numbers are in ``ablation.database``."""
 
     @hookspec(firstresult=True)
     def task2sim_should_stop(self, run: Run) -> bool | None:

@@ -175,11 +175,13 @@ class ParameterSetting(Mapping[str, ParameterValue]):
     Make one with `ParameterSpace.setting`, which checks the values.
     """
 
-    __slots__ = ("_hash", "_values")
+    __slots__ = ("_hash", "_key", "_values")
 
     def __init__(self, values: Mapping[str, ParameterValue]) -> None:
         self._values = dict(values)
-        self._hash = hash(self.key)
+        text = json.dumps(self._values, sort_keys=True, separators=(",", ":"))
+        self._key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._hash = hash(self._key)
 
     def __getitem__(self, name: str) -> ParameterValue:
         return self._values[name]
@@ -205,8 +207,7 @@ class ParameterSetting(Mapping[str, ParameterValue]):
     @property
     def key(self) -> str:
         """A hexadecimal hash of names and values, the same in every process and whatever the order."""
-        text = json.dumps(self._values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._key
 
     @property
     def label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import subprocess
@@ -29,7 +30,7 @@ def gather(plugins: Iterable[PluginEntry]) -> dict[str, Any]:
         "processor": platform.machine(),
         "cpus": available_cpus(),
         "plugins": {f"{entry.kind}/{entry.name}": entry.origin for entry in plugins},
-        "libraries": _library_versions(),
+        "libraries": dict(_library_versions()),
         "git": _git_state(Path(__file__).parent),
     }
 
@@ -41,6 +42,7 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
+@functools.cache
 def _library_versions() -> dict[str, str]:
     versions = {}
     for text in metadata.requires(CORE_DISTRIBUTION) or ():
@@ -52,6 +54,7 @@ def _library_versions() -> dict[str, str]:
     return versions
 
 
+@functools.cache  # what was imported is the source as it was at first
 def _git_state(folder: Path) -> dict[str, Any] | None:
     """Commit of the source, and whether files differ from it; None outside a checkout."""
 

@@ -7,11 +7,11 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import attrs
 import numpy as np
@@ -30,6 +30,9 @@ PIECE = 256
 
 NOT_YET = -1
 """The label of an image that is not rendered yet."""
+
+Images: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
+"""Images and their labels, on their way from a worker that can't write them."""
 
 
 @attrs.frozen
@@ -89,11 +92,20 @@ def render_dataset(
     progress = ProgressSum("render", images - len(missing), images, "images")
     # For a single piece, a second worker would still be starting when this process is done.
     if executor is None or len(missing) <= PIECE:
-        finished: Iterator[None] = map(partial(_render_here, progress), jobs)
+        finished: Iterator[Images | None] = map(partial(_render_here, progress), jobs)
     else:
         finished = executor.map(render_images, jobs, progress)
-    for job, _ in zip(jobs, finished, strict=True):
+    for job, sent in zip(jobs, finished, strict=True):
+        if sent is not None:
+            with _places(job) as write:
+                write(job.first, *sent)
         progress.reached(str(job.first), job.count)
+    if (np.load(folder / "labels.npy", allow_pickle=False) == NOT_YET).any():
+        raise StoreError(
+            "workers wrote their images to another folder of this name",
+            place=str(folder),
+            mend="remove it on the other machines, or name a store by its URL",
+        )
     manifest = {
         "simulator": simulator.title,
         "categories": list(categories),
@@ -105,42 +117,67 @@ def render_dataset(
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
 
 
-def render_images(job: RenderJob) -> None:
+def render_images(job: RenderJob) -> Images | None:
     """Render some images of a dataset into their places. This is what worker processes run.
 
-    Plain writes are used, not a memory map, which would kill the process where the disk turns out to be full.
+    Returns:
+        Nothing; but on a machine where there is no such folder the images, uint8 of shape (count, height, width, 3),
+        and their labels, int64 of shape (count,), for whoever asked to write.
     """
+    with progress_of(str(job.first)):
+        if (job.folder / "labels.npy").is_file():
+            with _places(job) as write:
+                for first, batch in _batches_of(job):
+                    write(first, batch.rgb, batch.labels)
+            return None
+        batches = [batch for _, batch in _batches_of(job)]
+        return np.concatenate([batch.rgb for batch in batches]), np.concatenate([batch.labels for batch in batches])
+
+
+def _batches_of(job: RenderJob) -> Iterator[tuple[int, FrameBatch]]:
+    """What the simulator renders, checked, with the number of each batch's first image."""
     title = job.simulator.title
     with plugin_call(title):
         simulator: Simulator = job.simulator.component()
         shape = (*simulator.image_size, 3)
         categories = len(simulator.categories)
     filled = 0
-    with (
-        progress_of(str(job.first)),
-        (job.folder / "images.npy").open("r+b") as images_file,
-        (job.folder / "labels.npy").open("r+b") as labels_file,
-    ):
-        images_start, labels_start = _data_start(images_file), _data_start(labels_file)
-        image_bytes = math.prod(shape)
-        for batch in _batches(simulator, title, job.setting, range(job.first, job.first + job.count), job.seed):
-            first = job.first + filled
-            _check(batch, shape, first, job.count - filled, categories, title)
-            images_file.seek(images_start + first * image_bytes)
-            images_file.write(np.ascontiguousarray(batch.rgb).data)
-            images_file.flush()
-            labels_file.seek(labels_start + first * 8)
-            labels_file.write(batch.labels.astype("<i8").tobytes())
-            labels_file.flush()
-            filled += len(batch)
-            report_progress("render", filled, job.count, "images")
+    for batch in _batches(simulator, title, job.setting, range(job.first, job.first + job.count), job.seed):
+        first = job.first + filled
+        _check(batch, shape, first, job.count - filled, categories, title)
+        yield first, batch
+        filled += len(batch)
+        report_progress("render", filled, job.count, "images")
     if filled != job.count:
         raise PluginError(f"{title} rendered {filled} of {job.count} images", mend="report it to its author")
 
 
-def _render_here(listener: Listener, job: RenderJob) -> None:
+@contextmanager
+def _places(job: RenderJob) -> Iterator[Callable[[int, NDArray[Any], NDArray[Any]], None]]:
+    """A function that writes images, and then the labels that mark them as finished, into their places.
+
+    Plain writes are used, not a memory map, which would kill the process where the disk turns out to be full.
+    """
+    with (
+        (job.folder / "images.npy").open("r+b") as images_file,
+        (job.folder / "labels.npy").open("r+b") as labels_file,
+    ):
+        images_start, labels_start = _data_start(images_file), _data_start(labels_file)
+
+        def write(first: int, images: NDArray[Any], labels: NDArray[Any]) -> None:
+            images_file.seek(images_start + first * math.prod(images.shape[1:]))
+            images_file.write(np.ascontiguousarray(images).data)
+            images_file.flush()
+            labels_file.seek(labels_start + first * 8)
+            labels_file.write(labels.astype("<i8").tobytes())
+            labels_file.flush()
+
+        yield write
+
+
+def _render_here(listener: Listener, job: RenderJob) -> Images | None:
     with progress_listener(listener):
-        render_images(job)
+        return render_images(job)
 
 
 def _pieces(missing: NDArray[np.int64], workers: int) -> list[range]:

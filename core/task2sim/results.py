@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-from task2sim.errors import StoreError
+from task2sim.database import Database
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -60,7 +52,7 @@ UNTRAINED = "untrained"
 """Stands in place of a setting's key for backbones that were not trained."""
 
 
-class Results:
+class Results(Database):
     """The results of one run, kept in one SQLite file.
 
     Rows are written as soon as their numbers exist. A run that is taken up begins them anew, from what the store has,
@@ -73,80 +65,7 @@ class Results:
         StoreError: the file can't be used.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._connection: sqlite3.Connection | None = None
-        self._writable = False
-        if not self.query("SELECT 1 FROM sqlite_master WHERE name = 'stages'"):
-            with self._database() as database:
-                database.executescript(SCHEMA)
-
-    @contextmanager
-    def _database(self, writing: bool = True) -> Iterator[sqlite3.Connection]:
-        try:
-            if self._connection is None:
-                self._connection = sqlite3.connect(self.path, timeout=60)
-                self._connection.row_factory = sqlite3.Row
-            if writing and not self._writable:
-                # Not for readers: they may have no right to write here.
-                self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.execute("PRAGMA synchronous=NORMAL")
-                self._writable = True
-            with self._connection:
-                yield self._connection
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"can't use the results: {error}",
-                place=str(self.path),
-                mend="remove this file and run the study again; the store has what was finished",
-            ) from error
-
-    def put(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write rows of a table, in place of those with the same key.
-
-        Args:
-            table: One of the tables of `SCHEMA`.
-            rows: For each row, its columns; all rows have the same. Lists and mappings become JSON.
-        """
-        if not rows:
-            return
-        columns = list(rows[0])
-        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        with self._database() as database:
-            database.executemany(
-                f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})",
-                [[_plain(row[column]) for column in columns] for row in rows],
-            )
-
-    def clear(self, *tables: str) -> None:
-        """Remove all rows of these tables, or of all."""
-        with self._database() as database:
-            every = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            for table in tables or [row["name"] for row in every]:
-                database.execute(f"DELETE FROM {table}")
-
-    def close(self) -> None:
-        """Leave a single file that can be read where nothing can be written; using the results opens it again."""
-        if self._connection is not None:
-            if self._writable:
-                # While somebody else reads, the log stays beside the file; the last one to leave takes it away.
-                with contextlib.suppress(sqlite3.OperationalError):
-                    self._connection.execute("PRAGMA journal_mode=DELETE")
-            self._connection.close()
-            self._connection, self._writable = None, False
-
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows of a SELECT, each as a dictionary."""
-        with self._database(writing=False) as database:
-            return [dict(row) for row in database.execute(sql, parameters)]
-
-    def fact(self, name: str) -> str:
-        """One of the facts about the run, such as ``"study"``; empty if it is unknown."""
-        rows = self.query("SELECT value FROM facts WHERE name = ?", (name,))
-        return str(rows[0]["value"]) if rows else ""
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (Mapping, list, tuple)):
-        return json.dumps(dict(value) if isinstance(value, Mapping) else list(value))
-    return value
+    schema = SCHEMA
+    last_table = "stages"
+    noun = "results"
+    mend = "remove this file and run the study again; the store has what was finished"

@@ -66,11 +66,12 @@ class Run:
         """Write the complete study; it runs again to the same results."""
         data = escape(self.study.model_dump(mode="json"))
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-        self._write(CONFIG, f"# The whole study, with every default filled in; task2sim run takes this file.\n{text}")
+        title = "# The whole study, with every default filled in; task2sim run takes this file."
+        write_whole(self.folder / CONFIG, f"{title}\n{text}")
 
     def write_provenance(self, provenance: dict[str, Any]) -> None:
         """Write what the run was made with."""
-        self._write(PROVENANCE, json.dumps(provenance, indent=2))
+        write_whole(self.folder / PROVENANCE, json.dumps(provenance, indent=2))
 
     def provenance(self) -> dict[str, Any]:
         """What the run was made with."""
@@ -106,13 +107,6 @@ class Run:
             data = {"space": space.describe(), "settings": listed, "data": dict(state.data)}
             (folder / "state.json").write_text(json.dumps(data, indent=1))
 
-    def _write(self, name: str, text: str) -> None:
-        path = self.folder / name
-        partial = path.with_name(f"{name}.partial")
-        with writing(path):
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
-
     @contextmanager
     def _replacing(self, target: Path) -> Iterator[Path]:
         """A folder to fill that takes the place of `target` at the end of the block, whole or not at all."""
@@ -123,3 +117,15 @@ class Run:
             yield partial
             shutil.rmtree(target, ignore_errors=True)
             partial.replace(target)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    with writing(path):
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import attrs
-import numpy as np
 
 from task2sim.components import ComponentSpec, close_components
 from task2sim.errors import PluginError, StoreError
@@ -17,7 +19,7 @@ from task2sim.parameters import ParameterSetting
 from task2sim.progress import Listener
 from task2sim.registry import plugin_call
 from task2sim.run import Run
-from task2sim.store import Store, hash_key
+from task2sim.store import META, Store, hash_key
 from task2sim.study_file import StudyConfig
 from task2sim.trial import EmbedJob, Recipe, Trial, TrialJob, known_trial, run_embedding, run_trial
 
@@ -70,14 +72,15 @@ def embed_jobs(
     """How each task is embedded; `probe_key` says of which probe, even where there is no folder of it yet."""
     embedder, trainer = ComponentSpec.of(study.embedder), ComponentSpec.of(study.trainer)
     return [
-        EmbedJob(store.root, embedder, trainer, probe, probe_key, task, study.seed) for task in fingerprints.items()
+        EmbedJob(store.address, embedder, trainer, probe, probe_key, task, study.seed)
+        for task in fingerprints.items()
     ]
 
 
 def trial_recipe(study: StudyConfig, store: Store, fingerprints: Mapping[str, str], tasks: Iterable[str]) -> Recipe:
     """How trials that are scored on these tasks are made."""
     return Recipe(
-        store.root,
+        store.address,
         ComponentSpec.of(study.simulator),
         ComponentSpec.of(study.trainer),
         ComponentSpec.of(study.evaluator),
@@ -116,6 +119,9 @@ class RenderedScoring(Scoring):
     def embed(self, probe: Path | None) -> dict[str, TaskEmbedding]:
         """Embed the tasks that the store has no embedding of."""
         key = "" if probe is None else self._store.key(probe)
+        if probe is not None and self._store.is_remote:  # one of an earlier run may not be there yet
+            data = json.loads((probe / META).read_text())
+            self._store.artefact("backbones", data, partial(shutil.copytree, probe, dirs_exist_ok=True))
         jobs = embed_jobs(self._study, self._store, self._fingerprints, probe, key)
         known = {job.task[0]: run_embedding(job) for job in jobs if self._store.has("embeddings", hash_key(job.data))}
         missing = [job for job in jobs if job.task[0] not in known]
@@ -176,12 +182,12 @@ class TableScoring(Scoring):
         for request in requests:
             assert request.setting is not None
             scores: dict[str, Score] = {}
-            for task in request.tasks:
-                with plugin_call(self._title):
-                    score = self._table.score(task, request.setting, request.split)
-                if not np.isfinite(score.value):
+            with plugin_call(self._title):
+                for task in request.tasks:
+                    scores[task] = self._table.score(task, request.setting, request.split)
+            for task, score in scores.items():
+                if not math.isfinite(score.value):
                     raise PluginError(f"{self._title} gave {score!r} as the score of task {task!r}")
-                scores[task] = score
             nothing = {"render": 0.0, "pretrain": 0.0, "score": 0.0}
             yield Trial(request.phase, request.replicate, request.setting, request.split, scores, "", "", nothing)
 

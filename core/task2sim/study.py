@@ -315,7 +315,7 @@ class _Study:
                 self._search()
             with self._stage("compare"):
                 self._compare()
-            self.results.put("facts", [{"name": "finished", "value": _now()}])
+            self.results.put_facts({"finished": _now()})
             self.observers.call("task2sim_study_end", run=self.current)
         return self.current
 
@@ -329,6 +329,7 @@ class _Study:
         # Numbers of an earlier start, perhaps on other images, must not stand among the new ones.
         self.results.clear()
         self.current.write_config()
+        self.trial_count = 0
         made_with = provenance.gather(chosen.entry for chosen in chosen_plugins(study))
         made_with["seed"] = study.seed
         made_with["tasks"] = self.fingerprints
@@ -349,7 +350,7 @@ class _Study:
             facts["images"] = study.images
         if study.continues is not None:
             facts["continues"] = study.continues
-        self.results.put("facts", [{"name": name, "value": str(value)} for name, value in facts.items()])
+        self.results.put_facts(facts)
         self.results.put("tasks", [self._task_row(position, name) for position, name in enumerate(study.tasks.names)])
         self.results.put(
             "parameters",
@@ -483,10 +484,11 @@ class _Study:
                 probabilities = self._of_values(name, prediction.probabilities, "probability")
                 expected = self._of_values(name, prediction.expected, "score")
             self.predictions[name] = attrs.evolve(prediction, setting=setting)
-            self._put_setting(setting)
-            self.results.put("predictions", [{"task": name, "setting": setting.key}])
-            self.results.put("probabilities", probabilities)
-            self.results.put("expectations", expected)
+            with self.results.transaction():
+                self._put_setting(setting)
+                self.results.put("predictions", [{"task": name, "setting": setting.key}])
+                self.results.put("probabilities", probabilities)
+                self.results.put("expectations", expected)
 
     def _of_values(self, task: str, rows: Mapping[str, Sequence[float]], column: str) -> list[dict[str, Any]]:
         """One number for each value of each parameter, as rows of a table."""
@@ -535,40 +537,41 @@ class _Study:
             yield trial
 
     def _put_trial(self, trial: Trial, round_number: int | None) -> None:
-        if trial.setting is not None:
-            self._put_setting(trial.setting)
         key = setting_key(trial.setting)
         identity = {"phase": trial.phase, "setting": key, "replicate": trial.replicate}
-        position = len(self.results.query("SELECT 1 FROM trials"))
-        self.results.put(
-            "trials",
-            [
-                {
-                    **identity,
-                    "round": round_number,
-                    "position": position,
-                    "split": trial.split,
-                    "dataset": trial.dataset_key,
-                    "backbone": trial.backbone_key,
-                    "images": self.study.images if trial.dataset_key else 0,
-                    **{f"{stage}_seconds": seconds for stage, seconds in trial.seconds.items()},
-                }
-            ],
-        )
-        self.results.put(
-            "scores",
-            [
-                {
-                    **identity,
-                    "task": task,
-                    "split": trial.split,
-                    "value": score.value,
-                    "metric": score.metric,
-                    "count": score.count,
-                }
-                for task, score in trial.scores.items()
-            ],
-        )
+        with self.results.transaction():
+            if trial.setting is not None:
+                self._put_setting(trial.setting)
+            self.results.put(
+                "trials",
+                [
+                    {
+                        **identity,
+                        "round": round_number,
+                        "position": self.trial_count,
+                        "split": trial.split,
+                        "dataset": trial.dataset_key,
+                        "backbone": trial.backbone_key,
+                        "images": self.study.images if trial.dataset_key else 0,
+                        **{f"{stage}_seconds": seconds for stage, seconds in trial.seconds.items()},
+                    }
+                ],
+            )
+            self.results.put(
+                "scores",
+                [
+                    {
+                        **identity,
+                        "task": task,
+                        "split": trial.split,
+                        "value": score.value,
+                        "metric": score.metric,
+                        "count": score.count,
+                    }
+                    for task, score in trial.scores.items()
+                ],
+            )
+        self.trial_count += 1
 
     def _put_setting(self, setting: ParameterSetting) -> None:
         self.results.put("settings", [{"key": setting.key, "label": setting.label, "choices": setting.as_dict()}])

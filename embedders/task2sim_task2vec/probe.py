@@ -98,12 +98,40 @@ def load_probe(source: str) -> Probe:
     # Building a network draws initial weights from the global generator before the saved ones replace them.
     with torch.random.fork_rng(devices=[]):
         if source == efficientnet_lite.NAME:
-            network: Any = efficientnet_lite.EfficientNetLite0()
-            size: Any = efficientnet_lite.IMAGE_SIZE
-            described: dict[str, Any] = {"mean": efficientnet_lite.MEAN, "std": efficientnet_lite.STD}
-        else:
-            network, described = _load_transformer(source)
-            size = described.get("image_size") or getattr(network.config, "image_size", None) or DEFAULT_IMAGE_SIZE
+            return _probe(efficientnet_lite.EfficientNetLite0(), _LITE, source)
+        return _probe(*_load_transformer(source), source)
+
+
+def untrained_probe(source: str, seed: int) -> Probe:
+    """The same network with random weights.
+
+    Args:
+        source: As for `load_probe`; of a folder or a hub's model only the description is read.
+        seed: Seed of the weights, in [0, 2**63).
+
+    Raises:
+        TaskError: it can't be loaded.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if source == efficientnet_lite.NAME:
+            return _probe(efficientnet_lite.EfficientNetLite0(trained=False), _LITE, source)
+        from transformers import AutoConfig, AutoModel
+
+        try:
+            network = AutoModel.from_config(AutoConfig.from_pretrained(source))  # type: ignore[no-untyped-call]
+            described = _description(source)
+        except (OSError, ValueError, ImportError, LookupError, RuntimeError, TypeError) as error:
+            raise TaskError(f"can't build the network: {_first_line(error)}", place=source, mend=_FORM) from error
+        return _probe(network, described, source)
+
+
+_LITE = {"mean": efficientnet_lite.MEAN, "std": efficientnet_lite.STD, "image_size": efficientnet_lite.IMAGE_SIZE}
+
+
+def _probe(network: Any, described: Mapping[str, Any], source: str) -> Probe:
+    """A network, frozen, with what its input looks like."""
+    size: Any = described.get("image_size") or getattr(network.config, "image_size", None) or DEFAULT_IMAGE_SIZE
     network.eval().requires_grad_(False)
     for module in network.modules():
         if hasattr(module, "inplace"):

@@ -71,7 +71,7 @@ def _drawn(draw: Callable[P, Figure]) -> Callable[P, str]:
             matplotlib.rcParams.update(style)
             buffer = io.StringIO()
             draw(*args, **kwargs).savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        return _inline(buffer.getvalue())
+        return inline(buffer.getvalue())
 
     return drawn
 
@@ -301,8 +301,14 @@ def _grid(
                 )
 
 
-def _inline(svg: str) -> str:
-    """Make a matplotlib SVG fit to lie inside an HTML page: no name spaces, own ids, colours from the page."""
+def inline(svg: str, variables: Mapping[str, str] = VARIABLES, pixels: float = 1.0) -> str:
+    """Make a matplotlib SVG fit to lie inside an HTML page: no name spaces, own ids, colours from the page.
+
+    Args:
+        svg: As matplotlib writes it.
+        variables: The page's CSS variable for each colour that it replaces.
+        pixels: CSS pixels for each unit, before it grows or shrinks with the page.
+    """
     root = ElementTree.fromstring(svg)
     prefix = f"s{hashlib.sha256(svg.encode()).hexdigest()[:8]}-"
     for parent in root.iter():
@@ -320,8 +326,8 @@ def _inline(svg: str) -> str:
                 value = f"#{prefix}{value[1:]}"
             value = value.replace("url(#", f"url(#{prefix}")
             if key in ("style", "fill", "stroke"):
-                value = re.sub("#0[1-6]0[1-6]0[1-6]", lambda found: f"var({VARIABLES[found[0]]})", value)
+                value = re.sub("|".join(variables), lambda found: f"var({variables[found[0]]})", value)
             element.set(key, value)
-    width, _ = float(root.attrib.pop("width").removesuffix("pt")), root.attrib.pop("height")
+    width, _ = pixels * float(root.attrib.pop("width").removesuffix("pt")), root.attrib.pop("height")
     root.set("style", f"min-width: {SMALLEST_SCALE * width:.0f}px; max-width: {LARGEST_SCALE * width:.0f}px")
     return ElementTree.tostring(root, encoding="unicode")

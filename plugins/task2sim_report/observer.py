@@ -1,4 +1,4 @@
-"""The observer that writes a run's report when its study ends."""
+"""The observer that writes a run's report when its study ends, and an ablation's when that ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from task2sim import Component
 from task2sim.observers import hookimpl
 
 if TYPE_CHECKING:
+    from task2sim.ablation import Ablation
     from task2sim.run import Run
 
 REPORT = "report.html"
@@ -24,3 +25,10 @@ class Report(Component):
 
         gather_samples(run)
         write_report(run.folder, run.folder / REPORT)
+
+    @hookimpl
+    def task2sim_ablation_end(self, ablation: Ablation) -> None:
+        """Write tables, figures and the page of an ablation."""
+        from task2sim_report.ablation.writing import write_ablation_report
+
+        write_ablation_report(ablation.folder)

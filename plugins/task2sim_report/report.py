@@ -22,6 +22,7 @@ from task2sim_report.content import Cell as Shown
 from task2sim_report.samples import Samples, Strip, read_samples
 
 TEMPLATE = Path(__file__).parent / "report.html.j2"
+STYLE = Path(__file__).parent / "report.css"
 
 
 def write_report(run_folder: Path, target: Path) -> None:
@@ -34,10 +35,18 @@ def write_report(run_folder: Path, target: Path) -> None:
     Raises:
         StoreError: it is no run folder, the run is not finished, or the file can't be written.
     """
-    text = render_report(run_folder)
+    write_whole(target, render_report(run_folder).encode())
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        StoreError: it can't be written.
+    """
     partial = target.with_name(target.name + ".partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(target)
     except OSError as error:
         raise StoreError(
@@ -56,12 +65,13 @@ def render_report(run_folder: Path) -> str:
     content = read_content(run_folder)
     samples = read_samples(run_folder)
     config = _read(run_folder / CONFIG)
-    provenance = _flat(json.loads(_read(run_folder / PROVENANCE)))
+    provenance = flat(json.loads(_read(run_folder / PROVENANCE)))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(duration=duration, count=lambda number: f"{number:,}", listed=listed)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         content=content,
         facts=content.facts,
+        style=STYLE.read_text(encoding="utf-8"),
         study=yaml.safe_load(config),
         answer=answer(content),
         columns=_columns(content),
@@ -245,8 +255,8 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _flat(data: Any, name: str = "") -> list[tuple[str, str]]:
+def flat(data: Any, name: str = "") -> list[tuple[str, str]]:
     """Nested plain data as (name, text) pairs."""
     if isinstance(data, dict):
-        return [pair for key, value in data.items() for pair in _flat(value, f"{name} {key}".strip())]
+        return [pair for key, value in data.items() for pair in flat(value, f"{name} {key}".strip())]
     return [(name, "" if data is None else str(data))]

@@ -113,7 +113,7 @@ def _task_strips(run: Run, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]
     for row in run.results.query("SELECT name, position, fingerprint FROM tasks ORDER BY position"):
         try:
             task = run.store.get_task(row["name"], row["fingerprint"])
-        except (OSError, ValueError):  # somebody has cleared the store
+        except (StoreError, OSError, ValueError):  # somebody has cleared the store
             continue
         images = task.train.images[spread_over_classes(task.train.labels, COUNT)]
         yield row["name"], _write_strip(folder, f"task-{row['position']}.png", images, task.classes)

@@ -83,7 +83,9 @@ class Table(RewardTable):
         """
         self._check_task(name)
         contents = self._contents
-        row = contents.rows[contents.space.setting(setting)]
+        row = contents.rows.get(setting)
+        if row is None:
+            row = contents.rows[contents.space.setting(setting)]
         scores = contents.scores.get(split, contents.scores["val"])
         return Score(scores[name][row], contents.metric, 0)
 

@@ -48,8 +48,13 @@ HOUSE: dict[tuple[str, str], tuple[dict[str, Any], dict[str, str]]] = {
     ("exporters", "image-folder"): ({}, {}),
     ("executors", "local"): ({"workers": 1}, {}),
     ("observers", "report"): ({}, {}),
+    ("observers", "tensorboard"): ({}, {}),
+    ("observers", "mlflow"): ({}, {}),
 }
 
+
+# What comes with extras.
+NEEDED = {"huggingface": ["datasets"], "tensorboard": ["tensorboard"], "mlflow": ["mlflow", "sqlalchemy"]}
 
 # Ten seconds each on one core; the others of their kinds are checked every time.
 LONG = {"task2vec", "fine-tune", "packaged", "huggingface"}
@@ -96,16 +101,17 @@ def small_resnet() -> Any:
 
 def test_everything_is_checked() -> None:
     ours = {(entry.kind, entry.name) for entry in installed_plugins() if entry.distribution == "task2sim"}
-    # ThreeDWorld has a test of its own, with a build.
-    assert {*HOUSE, ("simulators", "threedworld")} == ours
+    # These have tests of their own: with a build, with a cluster, with weights.
+    elsewhere = {("simulators", "threedworld"), ("executors", "ray"), ("trainers", "pretrained")}
+    assert {*HOUSE, *elsewhere} == ours
 
 
 @pytest.mark.parametrize(("kind", "name"), HOUSE)
 def test_the_house_keeps_its_promises(kind: str, name: str) -> None:
     if name in LONG and not os.environ.get("TASK2SIM_ALL_CHECKS"):
         pytest.skip("it takes long: set TASK2SIM_ALL_CHECKS=1")
-    if name == "huggingface":
-        pytest.importorskip("datasets")
+    for module in NEEDED.get(name, ()):
+        pytest.importorskip(module)
     config, expected = HOUSE[kind, name]
     specimen = partial(SpecimenTrainer, SpecimenTrainer.Config())
     trainer = small_resnet if name in ("task2vec", "fine-tune") else specimen

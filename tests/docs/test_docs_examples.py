@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from task2sim import TASK2SIM_PARAMETERS, Staging, randomisation
+from task2sim.ablation.cells import make_plan
+from task2sim.ablation.file import load_ablation
+from task2sim.ablation.running import run_ablation
 from task2sim.config import load_study
 from task2sim.observers import ObserverHooks
 from task2sim.registry import KINDS
 from task2sim.results import SCHEMA
 from task2sim.run import Run
+from task2sim.store import Store
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(page.name for page in (ROOT / "docs").glob("*.md"))
@@ -44,7 +49,7 @@ def test_there_is_python_to_run(blocks: list[Any]) -> None:
 
 
 def test_queries_find_something(blocks: list[Any], finished_run: Run) -> None:
-    found = [block for block in blocks if block.language == "sql"]
+    found = [block for block in blocks if block.language == "sql" and block.mark != "ablation query"]
     assert len(found) == 4
     for block in found:
         rows = finished_run.results.query(block.text)
@@ -73,6 +78,35 @@ def test_the_database_is_described(tables: dict[str, Any], finished_run: Run) ->
     facts = {row["name"] for row in finished_run.results.query("SELECT name FROM facts")}
     more = {"facts": facts, "tasks": {"seen", "unseen"}}
     assert {name: rows[name] - columns[name] for name in names if rows[name] - columns[name]} == more
+
+
+def test_an_ablation_is_described(
+    tables: dict[str, Any], blocks: list[Any], toy_study: dict[str, Any], workplace: Path
+) -> None:
+    data = {"name": "policies", "study": {**toy_study, "observers": []}, "vary": {"pretrainings": [2, 3]}}
+    (workplace / "ablation.yaml").write_text(yaml.safe_dump(data))
+    plan = make_plan(load_ablation(workplace / "ablation.yaml"))
+    ablation = run_ablation(plan, workplace / "ablations", Store(workplace / "store"))
+    database = ablation.database
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid"
+    names = [row["name"] for row in database.query(sql)]
+    rows = {words(row["table"])[0]: set(words(row["columns"])) for row in tables["ablation tables"].rows}
+    assert list(rows) == names
+    columns = {name: {row["name"] for row in database.query(f"PRAGMA table_info({name})")} for name in names}
+    assert {name: columns[name] - rows[name] for name in names if columns[name] - rows[name]} == {}
+    facts = {row["name"] for row in database.query("SELECT name FROM facts")}
+    states = {"planned", "finished", "failed"}
+    more = {"facts": facts - {"name", "value"}, "cells": states - columns["cells"]}
+    assert {name: rows[name] - columns[name] for name in names if rows[name] - columns[name]} == more
+    (query,) = [block for block in blocks if block.mark == "ablation query"]
+    found = database.query(query.text)
+    assert [row["row"] for row in found] == ["pretrainings=2", "pretrainings=3"]
+    text = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
+    listed = set(
+        re.findall(r"^\| `([^`]+?)/?` \|", text.split("## What it leaves")[1].split("<!--")[0], re.MULTILINE)
+    )
+    there = {path.name for path in ablation.folder.iterdir() if not path.name.startswith(".")}
+    assert listed | {"tables", "figures", "report.html"} == there | {"tables", "figures", "report.html"}
 
 
 def test_the_run_folder_is_described(finished_run: Run) -> None:

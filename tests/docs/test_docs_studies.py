@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from task2sim import ConfigError
+from task2sim.ablation.cells import MANY_CELLS, make_plan
+from task2sim.ablation.file import AblationConfig, load_ablation
 from task2sim.config import load_study
 from task2sim.learned import Learned
 from task2sim.registry import find_plugin, installed_plugins
@@ -18,7 +20,12 @@ from task2sim.store import Store
 from task2sim.study import check_study, run_study
 from task2sim.study_file import ComparisonConfig, StudyConfig, TasksConfig
 
-MODELS = {"study": StudyConfig, "study.tasks": TasksConfig, "study.comparison": ComparisonConfig}
+MODELS = {
+    "ablation": AblationConfig,
+    "study": StudyConfig,
+    "study.tasks": TasksConfig,
+    "study.comparison": ComparisonConfig,
+}
 ROOT = Path(__file__).parents[2]
 QUICKSTART = yaml.safe_load((ROOT / "core" / "task2sim" / "studies" / "quickstart.yaml").read_text())
 
@@ -26,7 +33,7 @@ QUICKSTART = yaml.safe_load((ROOT / "core" / "task2sim" / "studies" / "quickstar
 def studies(blocks: list[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each YAML block as a whole study: what a fragment leaves open is as in quickstart."""
     for block in blocks:
-        if block.language == "yaml" and block.mark != "wrong":
+        if block.language == "yaml" and block.mark not in ("wrong", "ablation"):
             data = yaml.safe_load(block.text)
             yield block, data if "name" in data else {**QUICKSTART, **data}
 
@@ -46,6 +53,22 @@ def test_every_study_is_valid(blocks: list[Any]) -> None:
             problems.append(f"{block.place}: {error}")
     assert problems == []
     assert len(found) > 10
+
+
+def test_every_ablation_is_valid(blocks: list[Any]) -> None:
+    found = [block for block in blocks if block.mark == "ablation"]
+    for block in found:
+        Path("ablation.yaml").write_text(
+            yaml.safe_dump({"name": "x", "study": "quickstart", **yaml.safe_load(block.text)})
+        )
+        assert make_plan(load_ablation(Path("ablation.yaml")), check=False).cells, block.place
+    complete = yaml.safe_load(found[0].text)
+    assert list(complete) == list(AblationConfig.model_fields)
+    Path("ablation.yaml").write_text(found[0].text)
+    plan = make_plan(load_ablation(Path("ablation.yaml")), check=False)
+    text = " ".join((ROOT / "docs" / "ablations.md").read_text(encoding="utf-8").split())
+    assert f"has {len(plan.rows)} rows and {len(plan.cells)} cells" in text
+    assert f"More than {MANY_CELLS} cells" in text
 
 
 def test_the_complete_example_shows_every_key(blocks: list[Any]) -> None:

@@ -1,0 +1,1 @@
+"""What is reported of an ablation: its statistics, tables, figures and page, made from ablation.sqlite alone."""
