@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import sqlite3
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,7 +66,7 @@ def register(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the study was made: a run, and a run on a table."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
@@ -79,15 +78,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write_table(folder / "scores")
         Path("table.yaml").write_text(TABLE_STUDY)
         run_study(load_study("table.yaml"), folder / "runs", Store(folder / "store"))
-        yield folder
+    # Made once for the session, whose other tests have a place and plugins of their own.
     registry.installed_plugins.cache_clear()
-    sys.modules.pop("toys", None)
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    register(monkeypatch)
-    monkeypatch.chdir(home)
+def _at_home(home: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        register(patch)
+        patch.chdir(home)
+        yield
+    registry.installed_plugins.cache_clear()
 
 
 def write_table(folder: Path, offset: float = 0.0) -> None:

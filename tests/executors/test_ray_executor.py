@@ -30,7 +30,8 @@ from task2sim_executors.ray import RayExecutor
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
 HERE = Path(__file__).parent
-PATHS = [str(HERE.parent / name) for name in ("", "core", "toy_simulator")]
+# The first is where this module is found under the name that pytest gives it.
+PATHS = [str(HERE.parent / name) for name in ("..", "", "core", "toy_simulator")]
 PLUGINS = (
     "tasks:toy=toys:Tasks,embedders:toy=toys:Embedder,simulators:stripes=toy_stripes:Stripes,trainers:toy=toys:Train"
 )
@@ -78,7 +79,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         # The cluster of a test is for this machine alone.
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-        for path in PATHS[1:]:
+        for path in PATHS[2:]:
             patch.syspath_prepend(path)
         registry.installed_plugins.cache_clear()
         ray_executor._versions.cache_clear()
