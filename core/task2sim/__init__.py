@@ -47,6 +47,7 @@ from task2sim.progress import Progress, report_progress
 from task2sim.scenes import (
     Background,
     Camera,
+    Extent,
     Floor,
     Fog,
     Material,
@@ -76,6 +77,7 @@ __all__ = [
     "Evaluator",
     "Executor",
     "Exporter",
+    "Extent",
     "Floor",
     "Fog",
     "FrameBatch",

@@ -3,7 +3,7 @@
 A distribution says which version it was written for by an entry point whose *name* is the version::
 
     [project.entry-points."task2sim.api"]
-    "1.5" = "task2sim"
+    "1.6" = "task2sim"
 
 It is the name because values must look like references to objects: setuptools refuses ``version = "1.4"``.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-API_VERSION = "1.5"
+API_VERSION = "1.6"
 """Version of the interfaces: major.minor. The minor grows with additions, the major when a plugin must be changed."""
 
 API_GROUP = "task2sim.api"

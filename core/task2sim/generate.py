@@ -19,8 +19,8 @@ from task2sim.parameters import ParameterSetting, ParameterSpace
 from task2sim.registry import disk_error, plugin_call
 from task2sim.seeds import spawn_generator
 from task2sim.store import Store
-from task2sim.study import at, simulator_facts
-from task2sim.trial import make_dataset
+from task2sim.study import at, readable_layers, simulator_facts
+from task2sim.trial import dataset_data, make_dataset
 
 
 def parse_exporter(text: str) -> Chosen:
@@ -92,17 +92,14 @@ def generate_dataset(
     Raises:
         Task2SimError: something is wrong; the message says what.
     """
-    space, _ = simulator_facts(file)
-    point = parse_setting(setting, space, seed)
+    facts = simulator_facts(file)
+    point = parse_setting(setting, facts.space, seed)
+    with at("--exporter"):
+        writer: Exporter = exporter.build()
+        layers = readable_layers(exporter, writer, file.study.simulator, facts.capabilities)
     _check_writable(folder)
     spec = ComponentSpec.of(file.study.simulator)
-    data = {
-        "stage": "dataset",
-        "simulator": file.study.simulator.key_data(),
-        "setting": point.as_dict(),
-        "images": images,
-        "seed": seed,
-    }
+    data = dataset_data(spec, point, images, seed, layers)
     with at(file.place("executor")):
         executor: Executor = file.study.executor.build()
     try:
@@ -110,7 +107,6 @@ def generate_dataset(
             dataset = make_dataset(spec, point, images, data, store, executor)
     finally:
         close_components()
-    writer: Exporter = exporter.build()
     with plugin_call(exporter.entry.title):
         writer.write(dataset, folder)
     return dataset

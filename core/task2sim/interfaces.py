@@ -27,6 +27,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from task2sim.datasets import FrameBatch, RenderedDataset
+from task2sim.errors import PluginError
 from task2sim.parameters import FURTHER_PARAMETERS, TASK2SIM_PARAMETERS, ParameterSetting, ParameterSpace
 from task2sim.progress import Listener
 from task2sim.randomisation import randomise
@@ -440,9 +441,38 @@ class Backbone(ABC):
             float32 array of shape (N, D). A row depends on its image alone.
         """
 
+    def feature_map(self, images: Images) -> NDArray[np.float32]:
+        """Compute features of places in the images, with frozen weights; for evaluators of masks and boxes.
+
+        A backbone need not have them: unless overridden, this says so.
+
+        Args:
+            images: uint8 array of shape (N, height, width, 3), sRGB, of any size; the backbone resizes.
+
+        Returns:
+            float32 array of shape (N, D, h, w), h and w the same for all images: the picture is divided into h x w
+            cells of equal size, row by row from the top. An image's map depends on it alone.
+
+        Raises:
+            PluginError: it has features of whole images only.
+        """
+        raise PluginError(
+            f"{type(self).__name__} has features of whole images only, not of places in them",
+            mend="choose a trainer whose backbones have a feature_map, such as resnet, or another evaluator",
+        )
+
 
 class Trainer(Component, ABC):
     """Pre-trains backbones on rendered datasets."""
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """What `pretrain` reads of a dataset beside images and labels, named as in `Simulator.capabilities`.
+
+        A dataset is rendered with just these, and a simulator that lacks one of them is refused before anything is
+        rendered. None unless overridden.
+        """
+        return frozenset()
 
     @abstractmethod
     def pretrain(self, dataset: RenderedDataset, seed: int, folder: Path) -> Backbone:
@@ -515,6 +545,15 @@ class Evaluator(Component, ABC):
 
 class Exporter(Component, ABC):
     """Writes a rendered dataset in a format that other tools read."""
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """What `write` reads of a dataset beside images and labels, named as in `Simulator.capabilities`.
+
+        A dataset is rendered with just these, and a simulator that lacks one of them is refused before anything is
+        rendered. None unless overridden.
+        """
+        return frozenset()
 
     @abstractmethod
     def write(self, dataset: RenderedDataset, folder: Path) -> None:

@@ -137,6 +137,19 @@ class Fog:
 
 
 @attrs.frozen
+class Extent:
+    """A ball that holds what casts shadows in a scene.
+
+    Attributes:
+        centre: In metres.
+        radius: In metres, > 0.
+    """
+
+    centre: Vector
+    radius: float
+
+
+@attrs.frozen
 class Scene:
     """Everything a scene simulator needs for one image.
 
@@ -148,6 +161,8 @@ class Scene:
         background: The surroundings.
         floor: What the objects stand on; None lets them float.
         fog: What hides the distance; None is clear air.
+        extent: What renderers fit a shadow map to; None is the ball around the objects. An edited scene that keeps
+            the extent of the original keeps the shadows of what was not edited, bit by bit.
     """
 
     index: int
@@ -157,6 +172,7 @@ class Scene:
     background: Background
     floor: Floor | None = None
     fog: Fog | None = None
+    extent: Extent | None = None
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ import attrs
 from task2sim.components import ComponentSpec, close_components
 from task2sim.errors import PluginError, StoreError
 from task2sim.interfaces import Executor, RewardTable, Score, TaskEmbedder, TaskEmbedding
+from task2sim.layers import ordered_layers
 from task2sim.parameters import ParameterSetting
 from task2sim.progress import Listener
 from task2sim.registry import plugin_call
@@ -79,12 +80,15 @@ def embed_jobs(
 
 def trial_recipe(study: StudyConfig, store: Store, fingerprints: Mapping[str, str], tasks: Iterable[str]) -> Recipe:
     """How trials that are scored on these tasks are made."""
+    with plugin_call(study.trainer.entry.title):
+        layers = ordered_layers(study.trainer.build().layers)
     return Recipe(
         store.address,
         ComponentSpec.of(study.simulator),
         ComponentSpec.of(study.trainer),
         ComponentSpec.of(study.evaluator),
         study.images,
+        layers,
         tuple((name, fingerprints[name]) for name in tasks),
         study.seed,
     )

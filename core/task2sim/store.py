@@ -26,7 +26,7 @@ from task2sim.errors import StoreError
 from task2sim.interfaces import Score, TaskEmbedding
 from task2sim.registry import disk_error
 from task2sim.remote import RemoteStore, is_url
-from task2sim.tasks import ImageSet, Task
+from task2sim.tasks import MASKS, ImageSet, Task
 
 ENVIRONMENT = "TASK2SIM_STORE"
 META = "key.json"
@@ -208,6 +208,9 @@ class Store:
             for split in ("train", "val", "test"):
                 np.save(folder / f"{split}_images.npy", task.split(split).images, allow_pickle=False)
                 np.save(folder / f"{split}_labels.npy", task.split(split).labels, allow_pickle=False)
+                for mask in MASKS:
+                    if (values := getattr(task.split(split), mask)) is not None:
+                        np.save(folder / f"{split}_{mask}.npy", values, allow_pickle=False)
             meta = {"name": task.name, "classes": task.classes, "domain": task.domain}
             (folder / "task.json").write_text(json.dumps(meta))
 
@@ -219,7 +222,7 @@ class Store:
         return self.has("tasks", hash_key(_task_key(name, fingerprint)))
 
     def get_task(self, name: str, fingerprint: str) -> Task:
-        """A task that was kept; its images are memory maps.
+        """A task that was kept; its images and masks are memory maps.
 
         Raises:
             StoreError: it was not kept, or on another machine.
@@ -236,6 +239,11 @@ class Store:
             split: ImageSet(
                 np.load(folder / f"{split}_images.npy", mmap_mode="r", allow_pickle=False),
                 np.load(folder / f"{split}_labels.npy", allow_pickle=False),
+                **{
+                    mask: np.load(folder / f"{split}_{mask}.npy", mmap_mode="r", allow_pickle=False)
+                    for mask in MASKS
+                    if (folder / f"{split}_{mask}.npy").exists()
+                },
             )
             for split in ("train", "val", "test")
         }

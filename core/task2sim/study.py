@@ -20,7 +20,8 @@ from task2sim.components import close_components
 from task2sim.config import StudyFile, placed
 from task2sim.errors import ConfigError, PluginError, StoreError, Task2SimError, TaskError
 from task2sim.fingerprints import fingerprint_folder
-from task2sim.interfaces import ParameterPolicy, Prediction, RewardTable, TaskScore, TaskSource
+from task2sim.interfaces import Exporter, ParameterPolicy, Prediction, RewardTable, TaskScore, TaskSource, Trainer
+from task2sim.layers import LAYERS, ordered_layers
 from task2sim.learned import POLICY, PROBE, Learned
 from task2sim.observers import Observers
 from task2sim.parameters import ParameterSetting, ParameterSpace
@@ -135,18 +136,53 @@ def _known_tasks(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"tasks are {', '.join(sorted(known)) or 'none'}"
 
 
-def simulator_facts(file: StudyFile) -> tuple[ParameterSpace, tuple[str, ...]]:
-    """The parameter space and the categories of a study's simulator.
+@attrs.frozen
+class SimulatorFacts:
+    """What a study must know of its simulator before it renders.
+
+    Attributes:
+        space: The parameter space.
+        categories: The categories.
+        capabilities: What its frames can hold.
+    """
+
+    space: ParameterSpace
+    categories: tuple[str, ...]
+    capabilities: frozenset[str]
+
+
+def simulator_facts(file: StudyFile) -> SimulatorFacts:
+    """What a study's simulator offers.
 
     Raises:
         Task2SimError: the simulator can't be made, or has too little to offer.
     """
     study = file.study
     with at(file.place("simulator")), plugin_call(study.simulator.entry.title), study.simulator.build() as simulator:
-        space, categories = simulator.parameter_space, tuple(simulator.categories)
+        categories = tuple(simulator.categories)
         if len(categories) < 2:
             raise PluginError(f"{study.simulator.entry.title} has {len(categories)} categories, two are needed")
-        return space, categories
+        return SimulatorFacts(simulator.parameter_space, categories, frozenset(simulator.capabilities))
+
+
+def readable_layers(
+    reader: Chosen, component: Exporter | Trainer, simulator: Chosen, capabilities: frozenset[str]
+) -> tuple[str, ...]:
+    """The layers that a trainer or an exporter reads, all of which the simulator has.
+
+    Raises:
+        ConfigError: the simulator lacks one.
+    """
+    with plugin_call(reader.entry.title):
+        layers = ordered_layers(component.layers)
+    missing = [name for name in layers if name not in capabilities]
+    if missing:
+        held = [name for name in LAYERS if name in capabilities]
+        raise ConfigError(
+            f"{reader.name!r} reads {' and '.join(missing)}, which simulator {simulator.name!r} does not give",
+            mend=f"choose a simulator that does; this one gives {', '.join(held) or 'images and labels alone'}",
+        )
+    return layers
 
 
 def load_table(file: StudyFile) -> tuple[RewardTable, ParameterSpace]:
@@ -251,12 +287,14 @@ def check_study(file: StudyFile) -> Checked:
         table, space = load_table(file)
         return Checked(space, start_policy(file, space, learned), learned, table=table)
     tasks = load_tasks(file)
-    space, categories = simulator_facts(file)
-    policy = start_policy(file, space, learned)
-    for key in ("embedder", "trainer", "executor"):
+    facts = simulator_facts(file)
+    policy = start_policy(file, facts.space, learned)
+    for key in ("embedder", "executor"):
         with at(file.place(key)):
             getattr(study, key).build()
-    return Checked(space, policy, learned, tasks, categories)
+    with at(file.place("trainer")):
+        readable_layers(study.trainer, study.trainer.build(), study.simulator, facts.capabilities)
+    return Checked(facts.space, policy, learned, tasks, facts.categories)
 
 
 @contextmanager

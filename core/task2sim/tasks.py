@@ -19,6 +19,9 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 """int64 array of shape (N,)."""
 
+Masks = NDArray[np.uint16]
+"""uint16 array of shape (N, height, width)."""
+
 
 def _images(value: Any) -> Images:
     images: Images = np.ascontiguousarray(value)
@@ -31,44 +34,76 @@ def _labels(value: Any) -> Labels:
     return np.ascontiguousarray(value, dtype=np.int64)
 
 
+def _masks(value: Any) -> Masks | None:
+    if value is None:
+        return None
+    masks: Masks = np.ascontiguousarray(value)
+    if masks.dtype != np.uint16 or masks.ndim != 3:
+        raise ValueError(f"masks must be uint16 of shape (N, height, width), got {masks.dtype} {masks.shape}")
+    return masks
+
+
+def _shape(value: Any) -> str:
+    return "None" if value is None else f"<{value.shape}>"
+
+
 def _class_names(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
 @attrs.frozen(eq=False)
 class ImageSet:
-    """Labelled images of one size.
+    """Labelled images of one size, maybe with masks.
 
     Attributes:
         images: uint8 array of shape (N, height, width, 3), sRGB.
         labels: int64 array of shape (N,), values in [0, number of classes).
+        category_mask: uint16 array of shape (N, height, width): 0 is background, k is class k - 1; or None.
+        instance_mask: uint16 array of shape (N, height, width): 0 is background, k the k-th object; or None.
     """
 
-    images: Images = attrs.field(converter=_images, repr=lambda value: f"<{value.shape}>")
-    labels: Labels = attrs.field(converter=_labels, repr=lambda value: f"<{value.shape}>")
+    images: Images = attrs.field(converter=_images, repr=_shape)
+    labels: Labels = attrs.field(converter=_labels, repr=_shape)
+    category_mask: Masks | None = attrs.field(default=None, converter=_masks, repr=_shape)
+    instance_mask: Masks | None = attrs.field(default=None, converter=_masks, repr=_shape)
 
     def __attrs_post_init__(self) -> None:
         if self.labels.shape != (len(self.images),):
             raise ValueError(f"{len(self.images)} images but labels of shape {self.labels.shape}")
+        for name in MASKS:
+            masks: Masks | None = getattr(self, name)
+            if masks is not None and masks.shape != self.images.shape[:3]:
+                raise ValueError(f"images of shape {self.images.shape} but a {name} of shape {masks.shape}")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def take(self, positions: NDArray[np.int64]) -> ImageSet:
         """The images at these positions, in their order."""
-        return ImageSet(self.images[positions], self.labels[positions])
+        masks: list[Masks | None] = [getattr(self, name) for name in MASKS]
+        return ImageSet(
+            self.images[positions],
+            self.labels[positions],
+            *(None if mask is None else mask[positions] for mask in masks),
+        )
+
+
+MASKS = ("category_mask", "instance_mask")
+"""The fields of an `ImageSet` that hold masks, in the order in which its fingerprint takes them up."""
 
 
 @attrs.frozen(eq=False)
 class Task:
-    """A classification task: what a backbone is scored on.
+    """A task: what a backbone is scored on.
+
+    It asks which class an image shows; a task with masks also where each class, or each object, is seen.
 
     The training images are what an evaluator fits on. The validation images give the reward that a policy learns
     from; the test images are looked at only in the final comparison.
 
     Attributes:
         name: A name that is unique in a study.
-        classes: Class names; a class's position is its label. Two or more.
+        classes: Class names; a class's position is its label. Two or more. The background of masks is none of them.
         train: Images to fit on.
         val: Images to score on during a search.
         test: Images to score on in the final comparison.
@@ -103,6 +138,18 @@ class Task:
                     f"task {self.name!r} has {split} labels outside 0 to {len(self.classes) - 1}",
                     mend="labels are positions in the list of class names",
                 )
+            if part.category_mask is not None and part.category_mask.max() > len(self.classes):
+                raise TaskError(
+                    f"task {self.name!r} has {part.category_mask.max()} in a {split} category mask",
+                    mend=f"0 is background, 1 to {len(self.classes)} are the classes",
+                )
+        for name in MASKS:
+            held = [split for split in ("train", "val", "test") if getattr(self.split(split), name) is not None]
+            if held and len(held) < 3:
+                raise TaskError(
+                    f"task {self.name!r} has a {name} for {' and '.join(held)} only",
+                    mend="give one for train, val and test, or for none of them",
+                )
 
     def split(self, name: str) -> ImageSet:
         """The ``"train"``, ``"val"`` or ``"test"`` images."""
@@ -110,13 +157,23 @@ class Task:
         return part
 
     @property
+    def is_dense(self) -> bool:
+        """Whether its images have category masks, so that it asks for a class for every pixel."""
+        return self.train.category_mask is not None
+
+    @property
     def fingerprint(self) -> str:
-        """A hexadecimal hash of all images, labels and class names, the same for the same task."""
+        """A hexadecimal hash of all images, labels, masks and class names, the same for the same task."""
         digest = hashlib.sha256("\x1f".join(self.classes).encode())
         for part in (self.train, self.val, self.test):
             digest.update(repr(part.images.shape).encode())
             digest.update(part.images.data)
             digest.update(part.labels.data)
+            for name in MASKS:
+                masks: Masks | None = getattr(part, name)
+                if masks is not None:  # without masks, as before there were any
+                    digest.update(name.encode())
+                    digest.update(masks.data)
         return digest.hexdigest()
 
 

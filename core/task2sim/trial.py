@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,20 @@ def _store(address: str) -> Store:
     return Store(address)
 
 
+def dataset_data(
+    simulator: ComponentSpec, setting: ParameterSetting, images: int, seed: int, layers: Sequence[str]
+) -> dict[str, Any]:
+    """What determines a dataset; without layers, as before there were any."""
+    return {
+        "stage": "dataset",
+        "simulator": simulator.chosen.key_data(),
+        "setting": setting.as_dict(),
+        "images": images,
+        "seed": seed,
+        **({"layers": list(layers)} if layers else {}),
+    }
+
+
 @attrs.frozen
 class Recipe:
     """How trials of a study are made: everything but the setting and the seeds.
@@ -39,6 +53,7 @@ class Recipe:
         trainer: Pre-trains.
         evaluator: Scores.
         images: Images in each dataset.
+        layers: What datasets hold beside images and labels: what the trainer reads.
         tasks: Name and fingerprint of each task that is scored.
         seed: The study's seed.
     """
@@ -48,18 +63,14 @@ class Recipe:
     trainer: ComponentSpec
     evaluator: ComponentSpec
     images: int
+    layers: tuple[str, ...]
     tasks: tuple[tuple[str, str], ...]
     seed: int
 
     def dataset_data(self, setting: ParameterSetting, replicate: str) -> dict[str, Any]:
         """What determines a dataset. All settings share the seed, so they differ in nothing but the setting."""
-        return {
-            "stage": "dataset",
-            "simulator": self.simulator.chosen.key_data(),
-            "setting": setting.as_dict(),
-            "images": self.images,
-            "seed": spawn_seed(self.seed, "dataset", replicate),
-        }
+        seed = spawn_seed(self.seed, "dataset", replicate)
+        return dataset_data(self.simulator, setting, self.images, seed, self.layers)
 
     def backbone_data(self, setting: ParameterSetting | None, replicate: str) -> dict[str, Any]:
         """What determines a backbone; without a setting, an untrained one."""
@@ -247,7 +258,7 @@ def make_dataset(
 
     def render(folder: Path) -> None:
         with _timed(store, hash_key(data)):
-            render_dataset(simulator, setting, images, data["seed"], folder, executor)
+            render_dataset(simulator, setting, images, data["seed"], folder, executor, data.get("layers", ()))
 
     return RenderedDataset.open(store.artefact("datasets", data, render))
 

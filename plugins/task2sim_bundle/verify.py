@@ -237,7 +237,7 @@ class _Cell:
     @cached_property
     def space(self) -> ParameterSpace:
         """The parameters it searched."""
-        return simulator_facts(self.file)[0] if self.table is None else self.table[1]
+        return simulator_facts(self.file).space if self.table is None else self.table[1]
 
     @cached_property
     def table(self) -> tuple[RewardTable, ParameterSpace] | None:

@@ -98,6 +98,26 @@ class ResNetBackbone(Backbone):
                 features.append(self._network.resnet(inputs).pooler_output.flatten(1).cpu().numpy())
         return np.concatenate(features)
 
+    def feature_map(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute features of places; see `Backbone.feature_map`.
+
+        A place's features are those of all stages there (Hariharan et al., "Hypercolumns for object segmentation and
+        fine-grained localization", CVPR 2015): the first stage tells where, the last what.
+
+        Returns:
+            float32 array of shape (N, sum of the widths, h, w), h and w a quarter of the size that the network sees.
+        """
+        import torch
+
+        from task2sim_resnet.networks import all_stages, pinned_threads
+
+        with pinned_threads(self._threads), torch.inference_mode():
+            maps = [
+                all_stages(self._network.resnet, inputs).cpu().numpy()
+                for inputs in self.manifest.preprocessing.batches(images, self._device)
+            ]
+        return np.ascontiguousarray(np.concatenate(maps))
+
 
 def save(network: Network, manifest: BackboneManifest, folder: Path) -> None:
     """Write a network with its manifest, in the form that transformers loads.

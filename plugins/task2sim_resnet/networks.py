@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
+from torch.nn import functional
 
 # The package's front door would import kindred models too; these two modules are all that is needed.
 from transformers.models.resnet.configuration_resnet import ResNetConfig
@@ -65,6 +66,13 @@ def with_new_head(network: Network, categories: Sequence[str]) -> Network:
     renewed = build(config.depths, config.hidden_sizes, config.layer_type, config.embedding_size, categories)
     renewed.resnet.load_state_dict(network.resnet.state_dict())
     return renewed
+
+
+def all_stages(resnet: Any, inputs: torch.Tensor) -> torch.Tensor:
+    """The channels of all stages, one after the other, at the size of the first stage's map."""
+    stages = resnet(inputs, output_hidden_states=True).hidden_states[1:]  # the first is what the stem gives
+    size = stages[0].shape[-2:]
+    return torch.cat([stages[0], *(functional.interpolate(s, size, mode="bilinear") for s in stages[1:])], dim=1)
 
 
 def choose_device(name: str) -> torch.device:

@@ -36,6 +36,7 @@ class Placed:
     vertex_positions: NDArray[np.float32]
     bulk: float
     parts: tuple[Part, ...]
+    part_shares: NDArray[np.float64]
     kinds: NDArray[np.int64]
     seeds: NDArray[np.int64]
     colours: NDArray[np.float32]
@@ -136,8 +137,14 @@ def pack_views(
     middle = 0.5 * (low + high)
     reach = np.zeros(len(scenes))
     np.maximum.at(reach, owner, np.linalg.norm(positions - middle[owner], axis=1) + radii)
-    out["shadow_centre"], out["shadow_radius"] = middle, 1.02 * reach
-    out["shadow_scale"] = 1.0 / np.maximum(1.02 * reach, 1e-12)
+    reach *= 1.02
+    for number, scene in enumerate(scenes):
+        if scene.extent is not None:
+            middle[number], reach[number] = scene.extent.centre, scene.extent.radius
+    # Rounded as the kernels see them, so that the extent of a scene graph gives the very same shadows.
+    middle, reach = (value.astype(np.float32).astype(np.float64) for value in (middle, reach))
+    out["shadow_centre"], out["shadow_radius"] = middle, reach
+    out["shadow_scale"] = 1.0 / np.maximum(reach, 1e-12)
 
     seen = positions - origin[owner]
     depth = np.einsum("ij,ij->i", seen, forward[owner])

@@ -107,6 +107,7 @@ class SceneGraphs(Sequence[Mapping[str, Any]]):
             "background": attrs.asdict(scene.background),
             "floor": None,
             "fog": None if scene.fog is None else attrs.asdict(scene.fog),
+            "extent": {"centre": view["shadow_centre"].tolist(), "radius": float(view["shadow_radius"])},
         }
         if scene.floor is not None:
             draw = self.draws[int(view["floor"])]
@@ -135,6 +136,7 @@ class SceneGraphs(Sequence[Mapping[str, Any]]):
                     "name": part.name,
                     "material": material.name,
                     "seed": material.seed,
+                    "share": float(mesh.part_shares[p]),
                     "colour": colours[p].tolist(),
                     "colour_name": names[p],
                 }
@@ -148,6 +150,7 @@ class SceneGraphs(Sequence[Mapping[str, Any]]):
             "position": draw["position"].tolist(),
             "rotation": item.rotation,
             "size": item.size,
+            "bulk": float(draw["bulk"]),
             "parts": parts,
             "box": box if box[0] <= box[2] else None,
             "visible_box": [left, top, right, bottom] if left < right else None,

@@ -32,6 +32,7 @@ wp.set_module_options(MODULE_OPTIONS)
 _PI = wp.constant(3.14159265)
 _OPAQUE = wp.constant(OPAQUE)
 _BRIGHTEST = wp.constant(3.0)  # of one sample: a highlight must not spoil the anti-aliasing of its edge
+_FAINTEST = wp.constant(1.0 / 64.0)
 _SMALL_SUN = wp.constant(0.012)  # tangent of the angular radius up to which the plain filter does
 _SHADOW_TAPS = wp.constant(24)
 _MIX_X = wp.constant(wp.uint32(0x9E3779B1))
@@ -150,7 +151,8 @@ def openness(batch: Batch, view: View, own: wp.int32, world: wp.vec3, n: wp.vec3
     """Share of the surroundings' light that other objects, taken as balls, leave to a point.
 
     The cosine-weighted share of a ball at distance d is cos(angle) (r / d)^2 (e.g. Pharr et al., "Physically based
-    rendering", section on form factors).
+    rendering", section on form factors). What is fainter than `_FAINTEST` is cut off, so that an object darkens
+    nothing farther away than eight times its ball: what an edited scene shows elsewhere stays the same.
     """
     share = wp.float32(1.0)
     for k in range(view.draws):
@@ -162,7 +164,8 @@ def openness(batch: Batch, view: View, own: wp.int32, world: wp.vec3, n: wp.vec3
                 # Softened near the ball, which is only a stand-in.
                 squared = wp.length_sq(to_ball) + 0.3 * bulk * bulk
                 cube = squared * wp.sqrt(squared)
-                share *= cube / (cube + towards * bulk * bulk)
+                hidden = towards * bulk * bulk
+                share *= 1.0 - wp.max(hidden / (cube + hidden) - _FAINTEST, 0.0)
     return share
 
 

@@ -119,6 +119,7 @@ class Meshes:
             vertex_positions=mesh.vertices,
             bulk=_bulk(mesh),
             parts=mesh.parts,
+            part_shares=_part_shares(mesh),
             kinds=np.array([MATERIALS.index(part.material.name) for part in mesh.parts]),
             seeds=np.array([part.material.seed for part in mesh.parts]),
             colours=np.array([part.colour or (np.nan,) * 3 for part in mesh.parts], dtype=np.float32),
@@ -157,6 +158,15 @@ def _tint(textures: Textures | None, tints: dict[int, NDArray[np.float32]]) -> N
         mean = ((textures.albedo / np.float32(255.0)) ** 2.2).mean(axis=(0, 1))
         tints[id(textures.albedo)] = np.asarray(mean, dtype=np.float32)
     return tints[id(textures.albedo)]
+
+
+def _part_shares(mesh: Mesh) -> NDArray[np.float64]:
+    """Which share of the mesh's surface each part has."""
+    a, b, c = (mesh.vertices[mesh.triangles[:, k]].astype(np.float64) for k in range(3))
+    areas = np.bincount(
+        mesh.part_of_triangle, np.linalg.norm(np.cross(b - a, c - a), axis=1), minlength=len(mesh.parts)
+    )
+    return np.asarray(areas / max(float(areas.sum()), 1e-12))
 
 
 def _bulk(mesh: Mesh) -> float:

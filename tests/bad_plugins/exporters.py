@@ -53,6 +53,13 @@ class Unlabelled(Good):
         super().write_all(attrs.evolve(dataset, labels=0 * dataset.labels), folder)
 
 
+@BAD.breaks("layers")
+class Greedy(Good):
+    def write_all(self, dataset: RenderedDataset, folder: Path) -> None:
+        assert dataset.depth is not None
+        super().write_all(dataset, folder)
+
+
 @BAD.breaks("goes-on")
 class OnlyOnce(Good):
     def make_folder(self, folder: Path) -> None:

@@ -104,6 +104,25 @@ class Seedless(Good):
         return super().untrained(0, folder)
 
 
+class FlatBackbone(SpecimenBackbone):
+    def feature_map(self, images: np.ndarray) -> Any:
+        maps = super().feature_map(images)
+        return maps.reshape(*maps.shape[:2], -1)
+
+
+@BAD.breaks("feature-map")
+class Flat(Good):
+    def load(self, folder: Path) -> Backbone:
+        return FlatBackbone(folder)
+
+
+@BAD.breaks("layers")
+class EdgeTrainer(Good):
+    @property
+    def layers(self) -> frozenset[str]:
+        return frozenset({"edges"})
+
+
 @BAD.breaks("no-backbone")
 class Terse(Good):
     def load(self, folder: Path) -> Backbone:

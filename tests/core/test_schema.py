@@ -109,7 +109,7 @@ def test_every_plugin_has_its_mapping_and_every_key_its_description(schema: dict
         names = {entry.name for entry in installed_plugins() if entry.kind == kind}
         named = [way["properties"]["type"]["anyOf"][0]["const"] for way in properties[key]["anyOf"] if "title" in way]
         assert set(named) == names
-    toys = {"tasks", "images", "probe", "length", "resolution", "sleep", "fault", "size"}
+    toys = {"tasks", "images", "probe", "length", "resolution", "sleep", "fault", "size", "layers"}
     assert set(_undescribed(schema)) <= toys
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -104,6 +105,13 @@ def test_tasks_and_embeddings_come_back_as_they_were(store: Store) -> None:
     again = store.get_task("a b", store.put_task(task))
     assert again.fingerprint == task.fingerprint
     assert (again.name, again.classes, again.domain) == ("a b", ("x", "y"), "d")
+    assert not again.is_dense
+    masks = np.arange(16, dtype=np.uint16).reshape(4, 2, 2)
+    part = attrs.evolve(part, category_mask=masks % 3, instance_mask=masks)
+    dense = Task(name="a b", classes=("x", "y"), train=part, val=part, test=part, domain="d")
+    again = store.get_task("a b", store.put_task(dense))
+    assert again.fingerprint == dense.fingerprint != task.fingerprint
+    assert np.array_equal(again.val.instance_mask, masks)
     vector = np.array([1.5, -2.0], np.float32)
     made = store.embedding({"e": 1}, lambda: TaskEmbedding("t", vector, {"how": 1}))
     read = store.embedding({"e": 1}, lambda: pytest.fail("made twice"))

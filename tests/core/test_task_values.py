@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,6 +57,57 @@ def test_a_fingerprint_sees_every_pixel_label_and_class() -> None:
 
     assert task().fingerprint == task().fingerprint
     assert len({t.fingerprint for t in (task(), task(1), task(classes=("a", "c")), task(count=5))}) == 4
+
+
+def masked(count: int, category: int = 1, instance: int = 1) -> ImageSet:
+    masks = [np.full((count, 2, 2), value, np.uint16) for value in (category, instance)]
+    return ImageSet(np.zeros((count, 2, 2, 3), np.uint8), np.arange(count) % 2, *masks)
+
+
+def test_without_masks_a_fingerprint_is_what_it_always_was() -> None:
+    part = ImageSet(np.arange(48, dtype=np.uint8).reshape(4, 2, 2, 3), [0, 1, 0, 1])
+    known = "097e1e3814596714c120e77c1e00cd54f8f4d39a989206d27c4b8ce3ca03ea39"  # of release 0.5.0
+    assert Task("a", ("x", "y"), part, part, part).fingerprint == known
+
+
+def test_a_fingerprint_sees_masks() -> None:
+    def task(**masks: int) -> Task:
+        return Task("t", ("a", "b"), masked(4, **masks), masked(2), masked(2))
+
+    part = masked(4)
+    bare = [attrs.evolve(p, category_mask=None) for p in (part, masked(2), masked(2))]
+    assert task().fingerprint == task().fingerprint
+    distinct = [task(), task(category=2), task(instance=2), Task("t", ("a", "b"), *bare)]
+    assert len({t.fingerprint for t in distinct}) == 4
+
+
+def test_masks_make_a_task_dense_and_go_with_their_images() -> None:
+    part = masked(4)
+    dense = Task("t", ("a", "b"), part, masked(2), masked(2))
+    assert dense.is_dense
+    assert not Task("t", ("a", "b"), images(4), images(2), images(2)).is_dense
+    instances = np.arange(16, dtype=np.uint16).reshape(4, 2, 2)
+    taken = attrs.evolve(part, instance_mask=instances).take(np.array([3, 1]))
+    assert np.array_equal(taken.instance_mask, instances[[3, 1]])
+    assert np.array_equal(taken.category_mask, part.category_mask[[3, 1]])
+    assert images(4).take(np.array([1])).instance_mask is None
+
+
+@pytest.mark.parametrize("name", ["category_mask", "instance_mask"])
+def test_bad_masks_are_refused(name: str) -> None:
+    for masks in (np.zeros((4, 2, 2), np.int64), np.zeros((4, 2, 2, 1), np.uint16)):
+        with pytest.raises(ValueError, match="masks must be uint16"):
+            attrs.evolve(images(4), **{name: masks})
+    with pytest.raises(ValueError, match=rf"but a {name} of shape \(4, 2, 3\)"):
+        attrs.evolve(images(4), **{name: np.zeros((4, 2, 3), np.uint16)})
+    with pytest.raises(TaskError, match=f"has a {name} for train and test only"):
+        Task("t", ("a", "b"), masked(4), attrs.evolve(masked(2), **{name: None}), masked(2))
+
+
+def test_categories_beyond_the_classes_are_refused() -> None:
+    Task("t", ("a", "b"), masked(4, instance=9), masked(2), masked(2))
+    with pytest.raises(TaskError, match="has 3 in a val category mask; 0 is background, 1 to 2 are the classes"):
+        Task("t", ("a", "b"), masked(4), masked(2, category=3), masked(2))
 
 
 def test_a_distance_is_never_negative() -> None:

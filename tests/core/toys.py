@@ -40,6 +40,7 @@ from task2sim import (
     report_progress,
     spawn_generator,
 )
+from task2sim.layers import LAYERS
 from task2sim.observers import hookimpl
 
 
@@ -126,9 +127,14 @@ class Sim(Simulator):
         resolution: Annotated[int, Field(ge=1, le=64)] = 4
         sleep: float = 0.0
         fault: str = ""
+        layers: Annotated[bool, Field(description="whether frames hold all layers")] = False
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return frozenset({"rgb", *LAYERS} if self.config.layers else {"rgb"})
 
     def close(self) -> None:
         mark(f"close {os.getpid()} {id(self)}", "TOY_LIFE_LOG")
@@ -166,7 +172,31 @@ class Sim(Simulator):
                 return
             if self.config.fault == "full":
                 raise OSError(28, "No space left on device", "/somewhere")
-            yield FrameBatch(batch, np.stack(pixels), labels)
+            yield FrameBatch(batch, np.stack(pixels), labels, **self._layers(batch, labels))
+
+    def _layers(self, batch: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        """Each image has an object below, with as many columns as the image's number; its scene tells of it."""
+        if not self.config.layers:
+            return {}
+        seen = np.zeros((len(batch), *self.image_size), bool)
+        for mask, index in zip(seen, batch, strict=True):
+            mask[1:, : index % self.image_size[1] + 1] = True
+        layers = {
+            "instance_mask": seen.astype(np.uint16),
+            "category_mask": (seen * (labels + 1)[:, None, None]).astype(np.uint16),
+            "depth": np.where(seen, 1.0 + batch[:, None, None], np.inf).astype(np.float32),
+            "normals": np.where(seen[..., None], (0.0, -1.0, 0.0), 0.0).astype(np.float32),
+            "scenes": [{"index": int(i), "objects": [{"number": 1, "note": "x" * int(i % 5)}]} for i in batch],
+        }
+        if self.config.fault == "no depth":
+            del layers["depth"]
+        if self.config.fault == "wide normals":
+            layers["normals"] = layers["normals"].astype(np.float64)
+        if self.config.fault == "few scenes":
+            del layers["scenes"][1:]
+        if self.config.fault == "no plain scenes":
+            layers["scenes"] = [{"what": object()} for _ in batch]
+        return layers
 
 
 class ToyBackbone(Backbone):
@@ -181,13 +211,19 @@ class ToyBackbone(Backbone):
 class Train(Trainer):
     class Config(ComponentConfig):
         sleep: float = 0.0
+        layers: tuple[str, ...] = ()
 
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    @property
+    def layers(self) -> frozenset[str]:
+        return frozenset(self.config.layers)
+
     def pretrain(self, dataset: RenderedDataset, seed: int, folder: Path) -> Backbone:
         assert not list(folder.iterdir())
         mark(f"pretrain {dataset.setting.key} {seed}")
+        assert dataset.layers == self.layers
         for epoch in range(3):
             time.sleep(self.config.sleep)
             report_progress("pretrain", epoch + 1, 3, "epochs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
 from task2sim import registry
+from task2sim.cli import app
 from task2sim.config import load_study
 from task2sim.run import Run
 from task2sim.store import Store
@@ -153,6 +156,26 @@ def finished_run(workplace: Path) -> Run:
     run = run_study(load_study("toy.yaml"), workplace / "first", Store(workplace / "store"))
     (workplace / "runs").mkdir()
     return Run.open(run.folder.rename(workplace / "runs" / "quickstart-1a2b3c4d"), run.store)
+
+
+@pytest.fixture(scope="module")
+def dense_exports(workplace: Path, blocks: list[Block]) -> None:
+    """What the `generate` lines of the page on dense labels write, with fewer images."""
+    pytest.importorskip("datasets")
+    pytest.importorskip("webdataset")
+    lines = [
+        line
+        for block in blocks
+        if block.page == "dense.md" and block.language == "console"
+        for line in block.text.splitlines()
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TASK2SIM_STORE", str(workplace / "throwaway"))
+        for line in lines:
+            words = shlex.split(line.removeprefix("$ task2sim "))
+            words[words.index("--images") + 1] = "6"
+            done = CliRunner().invoke(app, words)
+            assert done.exit_code == 0, done.output
 
 
 @pytest.fixture(scope="session")

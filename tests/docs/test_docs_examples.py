@@ -32,8 +32,18 @@ def words(cell: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_python_works_from_the_top_of_a_page(
-    page: str, blocks: list[Any], finished_run: Run, capsys: pytest.CaptureFixture[str]
+    page: str,
+    blocks: list[Any],
+    finished_run: Run,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if page == "dense.md":
+        monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        request.getfixturevalue("dense_exports")
     names: dict[str, Any] = {"__name__": "docs"}
     for block in blocks:
         # Excerpts of files, which need not stand alone, have a test of their own.

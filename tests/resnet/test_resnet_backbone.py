@@ -137,3 +137,21 @@ def test_half_written_weights_are_an_error(backbone, tmp_path):
     (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     with pytest.raises(StoreError, match="the backbone is damaged"):
         ResNetTrainer(ResNetTrainer.Config(device="cpu")).load(folder)
+
+
+def test_a_feature_map_tells_where_things_are(new_folder, small_trainer):
+    backbone = small_trainer().untrained(5, new_folder())
+    image = np.full((1, 32, 32, 3), 90, np.uint8)
+    spot = image.copy()
+    spot[0, 24:28, 4:8] = 250
+    maps = backbone.feature_map(np.concatenate([image, spot]))
+    assert maps.dtype == np.float32
+    assert maps.shape == (2, 8 + 8 + 16 + 16, 8, 8)
+    apart = np.abs(maps[1, :8] - maps[0, :8]).sum(axis=0)
+    row, column = np.unravel_index(apart.argmax(), apart.shape)
+    assert abs(row - 6) <= 1
+    assert abs(column - 1) <= 1
+    # The last stage, averaged, is what `features` gives; its single cell is everywhere the same.
+    np.testing.assert_allclose(
+        maps[:, -16:].mean(axis=(2, 3)), backbone.features(np.concatenate([image, spot])), rtol=1e-5
+    )

@@ -13,7 +13,7 @@ from task2sim.conformance.specimens import Bench, make_task, specimen_tasks
 from task2sim.conformance.subject import SEED, Subject
 from task2sim.errors import TaskError
 from task2sim.interfaces import Evaluator, Score
-from task2sim.tasks import ImageSet, Task
+from task2sim.tasks import MASKS, ImageSet, Task
 
 CHECKS = CheckList()
 
@@ -82,7 +82,8 @@ def _higher(subject: Subject) -> None:
     generator = np.random.default_rng(0)
 
     def lots(part: ImageSet) -> ImageSet:
-        return ImageSet(part.images, generator.permutation(part.labels))
+        order = generator.permutation(len(part))
+        return attrs.evolve(part.take(order), images=part.images)
 
     hard = attrs.evolve(easy, train=lots(easy.train), val=lots(easy.val))
     scores = _score(subject, easy).value, _score(subject, hard).value
@@ -101,7 +102,7 @@ def _higher(subject: Subject) -> None:
 )
 def _splits_apart(subject: Subject) -> None:
     task, untouched = make_task("apart"), make_task("apart")
-    test = ImageSet(255 - task.test.images, (task.test.labels + 1) % len(task.classes))
+    test = attrs.evolve(task.test.take(np.roll(np.arange(len(task.test)), 1)), images=255 - task.test.images)
     first, second = _score(subject, untouched), _score(subject, attrs.evolve(task, test=test))
     require(first.value == second.value, f"it is {first.value:g}, with other test images {second.value:g}")
 
@@ -119,10 +120,13 @@ def _foresees(subject: Subject) -> None:
         "three training images": task.train.take(np.arange(3)),
         "training images of one class only": task.train.take(np.flatnonzero(task.train.labels == 0)),
         "no training images of the last class": task.train.take(np.flatnonzero(task.train.labels < 2)),
+        "empty masks": attrs.evolve(task.train, **{name: np.zeros_like(getattr(task.train, name)) for name in MASKS}),
     }
+    tasks = {what: attrs.evolve(task, train=train) for what, train in awkward.items()}
+    bare = [attrs.evolve(part, **dict.fromkeys(MASKS)) for part in (task.train, task.val, task.test)]
+    tasks["images without masks"] = attrs.evolve(task, train=bare[0], val=bare[1], test=bare[2])
     with subject.component() as evaluator:
-        for what, train in awkward.items():
-            shown = attrs.evolve(task, train=train)
+        for what, shown in tasks.items():
             try:
                 evaluator.check(shown)
             except TaskError:

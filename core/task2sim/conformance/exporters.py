@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from task2sim.conformance import layers
 from task2sim.conformance.checks import Breach, CheckList, NotApplicable, require
 from task2sim.conformance.digests import digest, folder_digest
 from task2sim.conformance.specimens import Bench, make_dataset, pictures
@@ -82,6 +83,11 @@ def _writes_labels(subject: Subject) -> None:
     if not first:
         raise NotApplicable("it writes nothing: see writes")
     require(first != second, "with another label it wrote the same")
+
+
+@CHECKS.add(layers.WORDS["name"], layers.WORDS["promise"], why=layers.WORDS["why"], mend=layers.WORDS["mend"])
+def _layers(subject: Subject) -> None:
+    layers.check_layers(subject, lambda exporter, dataset: exporter.write(dataset, subject.bench.folder()))
 
 
 @CHECKS.add(

@@ -13,15 +13,9 @@ from task2sim.conformance.checks import Breach, CheckList, NotApplicable, requir
 from task2sim.conformance.subject import SEED, Subject
 from task2sim.datasets import FrameBatch
 from task2sim.errors import ParameterError
+from task2sim.layers import ARRAY_LAYERS, SCENE_GRAPH
 
-FIELDS = {
-    "rgb": "rgb",
-    "instance-mask": "instance_mask",
-    "category-mask": "category_mask",
-    "depth": "depth",
-    "normals": "normals",
-    "scene-graph": "scenes",
-}
+FIELDS = {"rgb": "rgb", **{name: layer.field for name, layer in ARRAY_LAYERS.items()}, SCENE_GRAPH: "scenes"}
 """The capabilities there are, and the field of `FrameBatch` that each fills."""
 
 NEARLY_ALL = 0.98

@@ -29,6 +29,7 @@ from task2sim.interfaces import (
     TaskSource,
     Trainer,
 )
+from task2sim.layers import LAYERS, SCENE_INDEX, SCENE_PLACE, piece_path
 from task2sim.parameters import Choice, Interval, ParameterSetting, ParameterSpace, Toggle
 from task2sim.progress import report_progress
 from task2sim.seeds import image_uniforms, spawn_generator
@@ -101,22 +102,47 @@ def pictures(count: int, size: tuple[int, int], seed: int) -> tuple[Images, Labe
 
 
 def make_task(name: str, size: tuple[int, int] = (24, 24), seed: int = 1) -> Task:
-    """A task that is easy to learn: 24 training, 15 validation and 9 test images, in three classes."""
-    parts = [ImageSet(*pictures(count, size, seed * 10 + k)) for k, count in enumerate((24, 15, 9))]
+    """A task that is easy to learn: 24 training, 15 validation and 9 test images, in three classes, with masks."""
+    parts = [_framed(*pictures(count, size, seed * 10 + k)) for k, count in enumerate((24, 15, 9))]
     return Task(name, CLASSES, parts[0], parts[1], parts[2], domain="textures")
+
+
+def _framed(images: Images, labels: Labels) -> ImageSet:
+    """Each picture hangs in a dark frame, which is background; what it shows is the only object."""
+    height, width = images.shape[1:3]
+    inside = np.zeros((height, width), np.uint16)
+    inside[height // 6 : height - height // 6, width // 6 : width - width // 6] = 1
+    framed = np.where(inside[..., None] == 1, images, images // 4)
+    instances = np.broadcast_to(inside, images.shape[:3])
+    return ImageSet(framed, labels, instances * (labels[:, None, None] + 1).astype(np.uint16), instances)
 
 
 def specimen_tasks() -> list[Task]:
     """Two tasks of different pictures, of different sizes, with different names."""
     dim = make_task("dim", (24, 20), seed=2)
-    parts = [ImageSet(255 - part.images // 2, part.labels) for part in (dim.train, dim.val, dim.test)]
+    parts = [attrs.evolve(part, images=255 - part.images // 2) for part in (dim.train, dim.val, dim.test)]
     return [make_task("textures"), attrs.evolve(dim, train=parts[0], val=parts[1], test=parts[2])]
 
 
 def make_dataset(folder: Path, images: Images, labels: Labels) -> RenderedDataset:
-    """A dataset in a folder, as the store keeps them."""
+    """A dataset in a folder, as the store keeps them, with all layers.
+
+    Each image has two objects, one before the other: the first is of the image's category, the second of the next.
+    """
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
+    instances = np.zeros(images.shape[:3], np.uint16)
+    for number, mask in enumerate(instances):
+        mask[2 + number % 3 : 11, 1 : 10 + number % 3] = 1
+        mask[8:14, 7 : 14 + number % 3] = 2
+    seen = instances > 0
+    first, second = labels[:, None, None] + 1, (labels[:, None, None] + 1) % len(CLASSES) + 1
+    categories = np.where(instances == 1, first, np.where(instances == 2, second, 0)).astype(np.uint16)
+    np.save(folder / "instance_mask.npy", instances)
+    np.save(folder / "category_mask.npy", categories)
+    np.save(folder / "depth.npy", np.where(seen, 4.0 - instances, np.inf).astype(np.float32))
+    np.save(folder / "normals.npy", np.where(seen[..., None], (0.0, -1.0, 0.0), 0.0).astype(np.float32))
+    _save_scenes(folder, instances, categories)
     manifest = {
         "simulator": "specimen 1",
         "categories": list(CLASSES),
@@ -124,9 +150,30 @@ def make_dataset(folder: Path, images: Images, labels: Labels) -> RenderedDatase
         "seed": 0,
         "images": len(images),
         "image_size": list(images.shape[1:3]),
+        "layers": list(LAYERS),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest))
     return RenderedDataset.open(folder)
+
+
+def _save_scenes(folder: Path, instances: NDArray[np.uint16], categories: NDArray[np.uint16]) -> None:
+    """A scene graph for each image, with what its masks show."""
+    lines = []
+    for index, (which, what) in enumerate(zip(instances, categories, strict=True)):
+        objects = []
+        for number in (1, 2):
+            rows, columns = np.nonzero(which == number)
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            category = CLASSES[what[rows[0], columns[0]] - 1]
+            objects.append({"number": number, "category": category, "visible_box": [int(side) for side in box]})
+        lines.append(json.dumps({"index": index, "objects": objects}).encode() + b"\n")
+    lengths = np.array([len(line) for line in lines])
+    places = np.zeros(len(lines), SCENE_PLACE)
+    places["start"], places["length"] = np.cumsum(lengths) - lengths, lengths
+    np.save(folder / SCENE_INDEX, places)
+    path = piece_path(folder, 0)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"".join(lines))
 
 
 def specimen_embeddings(count: int = 3, length: int = 6) -> dict[str, TaskEmbedding]:
@@ -272,6 +319,16 @@ class SpecimenBackbone(Backbone):
         coarse = images[:, rows][:, :, columns].reshape(len(images), -1) / 255.0 - 0.5
         # Row by row, since products of matrices round otherwise for another number of rows.
         return np.array([np.tanh(row @ self.weights) for row in coarse], dtype=np.float32).reshape(len(images), 24)
+
+    def feature_map(self, images: Images) -> NDArray[np.float32]:
+        """float32 array of shape (N, 7, 6, 6): of each cell 2 x 2 pixels' mean colour, edges, and one projection."""
+        height, width = images.shape[1:3]
+        rows, columns = np.arange(12) * height // 12, np.arange(12) * width // 12
+        pixels = (images[:, rows][:, :, columns] / 255.0 - 0.5).reshape(len(images), 6, 2, 6, 2, 3)
+        edges = [np.abs(np.diff(pixels, axis=axis)).mean(axis=(2, 4, 5)) for axis in (2, 4)]
+        flat = pixels.mean(axis=(2, 4, 5)) + pixels.std(axis=(2, 4, 5)) * self.weights[0, 0]
+        maps = [*np.moveaxis(pixels.mean(axis=(2, 4)), -1, 0), *edges, pixels.std(axis=(2, 4, 5)), flat]
+        return np.stack(maps, axis=1).astype(np.float32)
 
 
 class SpecimenTrainer(Trainer):

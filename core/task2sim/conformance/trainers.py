@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from task2sim.conformance import layers
 from task2sim.conformance.checks import Breach, CheckList, require
 from task2sim.conformance.digests import digest, folder_digest
 from task2sim.conformance.specimens import Bench, pictures
@@ -156,6 +157,32 @@ def _other_seeds(subject: Subject) -> None:
         first, second = (trainer.untrained(seed, subject.bench.folder()) for seed in (SEED, SEED + 1))
     same = digest(first.features(_images())) == digest(second.features(_images()))
     require(not same, f"seeds {SEED} and {SEED + 1} give the same features")
+
+
+@CHECKS.add(
+    "feature-map",
+    "a feature map, if its backbones have one, is a float32 array (images, D, h, w) of finite numbers",
+    why="evaluators of masks and boxes lay its cells over the picture",
+    mend="return maps of one size, not flattened, as float32; or leave feature_map alone",
+)
+def _feature_map(subject: Subject) -> None:
+    backbone = _backbone(subject)
+    if type(backbone).feature_map is Backbone.feature_map:
+        return
+    images = _images()
+    maps = backbone.feature_map(images)
+    form = f"it is {maps.dtype} of shape {maps.shape} for 7 images"
+    require(maps.dtype == np.float32 and maps.ndim == 4 and len(maps) == 7, form)
+    require(np.isfinite(maps).all(), "some of its numbers are not finite")
+    require(maps.std(axis=0).max() > 0, "it is the same for all images")
+    alone = np.concatenate([backbone.feature_map(images[k : k + 1]) for k in range(7)])
+    apart = float(np.max(np.abs(maps.astype(np.float64) - alone))) if maps.shape == alone.shape else np.inf
+    require(apart <= 1e-3 * max(1.0, float(np.abs(maps).max())), f"of an image alone it differs by up to {apart:.3g}")
+
+
+@CHECKS.add(layers.WORDS["name"], layers.WORDS["promise"], why=layers.WORDS["why"], mend=layers.WORDS["mend"])
+def _layers(subject: Subject) -> None:
+    layers.check_layers(subject, lambda trainer, dataset: trainer.pretrain(dataset, SEED, subject.bench.folder()))
 
 
 @CHECKS.add(
