@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,11 @@ def test_help_is_fast_and_imports_nothing_heavy(task2sim) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        task2sim("--help")
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 1.0
+    # Of processor time: how long it takes here depends on what else runs; `benchmarks/plugins.py` tells that.
+    start = resource.getrusage(resource.RUSAGE_CHILDREN)
+    task2sim("--help")
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime < 1.0
 
 
 def test_a_study_from_the_command_line(task2sim, study: Path, tmp_path: Path) -> None:

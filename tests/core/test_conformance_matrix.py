@@ -41,6 +41,12 @@ BAD = {(kind, check): bad for kind in KINDS for check, bad in MODULES[kind].BAD.
 BAD["simulators", "light-import"] = heavy.Heavy
 
 
+@pytest.fixture(autouse=True)
+def _prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What some bad components rely on, and a spawned process lacks."""
+    monkeypatch.setattr(common, "prepared", True)
+
+
 def specimen_trainer() -> SpecimenTrainer:
     return SpecimenTrainer(SpecimenTrainer.Config())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import resource
 from pathlib import Path
 
 import pytest
@@ -52,12 +52,11 @@ def call(task2sim, site: Path, *arguments: str) -> str:
 
 def test_five_broken_plugins_are_named_in_less_than_a_second(task2sim, install) -> None:
     site = install(FIVE)
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        told = call(task2sim, site)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 1.0
+    # Of processor time: how long it takes here depends on what else runs; `benchmarks/plugins.py` tells that.
+    start = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = call(task2sim, site)
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime < 1.0
     a, b = told.index("To mend:"), told.index("Known, and not installed:")
     assert told[a:b].splitlines() == [
         "To mend:",
