@@ -17,7 +17,7 @@ AnnotationsArgument = Annotated[Path, typer.Argument(metavar="ANNOTATIONS", help
 
 @app.callback()
 def _vqa() -> None:
-    """Make pictures with questions and answers, and handle VQA v2 files."""
+    """Make pictures with questions and answers, handle VQA v2 files, and train models that answer."""
 
 
 @app.command()
@@ -116,3 +116,131 @@ def mix(
     write_annotations(out / "annotations.json", mixed.annotations)
     count = write_questions(out / "questions.json", mixed.questions)
     typer.echo(f"{count} questions in {out}")
+
+
+@app.command()
+def train(
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="A folder of pictures with questions.")],
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="A new or empty folder.")],
+    synthetic: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Its questions of one type take the place of those of REAL."),
+    ] = None,
+    question_type: Annotated[
+        str, typer.Option(help="That type: how questions begin, or a family's name, such as colour.")
+    ] = "how many",
+    without: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Leave out the questions of a type.", show_default=False)
+    ] = None,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Swap features of regions between the two folders (F-SWAP).")
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="How often each question is seen [default: 12].", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same bits.")] = 0,
+    text_encoder: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A text encoder of transformers to start from; else one from scratch."),
+    ] = None,
+    region_encoder: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="Take over this model's region encoder; else one is trained."),
+    ] = None,
+) -> None:
+    """Train a model that answers questions.
+
+    Example: task2sim vqa train my-questions --out my-model
+    """
+    from rich.console import Console
+
+    from task2sim.console import ConsoleObserver, interruptible
+    from task2sim.progress import progress_listener
+    from task2sim_vqa.training import Config
+    from task2sim_vqa.training import train as train_answerer
+
+    config = Config(text_encoder=text_encoder, region_encoder=region_encoder)
+    if epochs is not None:
+        config = config.model_copy(update={"epochs": epochs})
+    with (
+        interruptible(),
+        ConsoleObserver(Console()) as observer,
+        progress_listener(observer.show),
+    ):
+        model = train_answerer(
+            real,
+            out,
+            synthetic=synthetic,
+            question_type=question_type,
+            without=without,
+            swap=swap,
+            config=config,
+            seed=seed,
+        ).manifest
+    both = " + ".join(map(str, model.questions if synthetic is not None else model.questions[:1]))
+    typer.echo(f"trained on {both} questions with {len(model.answers)} answers; the model is in {out}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that train wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of pictures with questions.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the answers in the format of VQA's results.", show_default=False),
+    ] = None,
+) -> None:
+    """Let a model answer questions, and judge its answers by the metric of VQA.
+
+    Example: task2sim vqa evaluate my-model other-questions --out results.json
+    """
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from task2sim import StoreError
+    from task2sim.console import ConsoleObserver, interruptible
+    from task2sim.progress import progress_listener
+    from task2sim_vqa.training import evaluate as evaluate_answerer
+    from task2sim_vqa.vqa_v2 import whole_file
+
+    if out is not None and out.exists():
+        raise StoreError("this exists", place=str(out), mend="choose another file")
+    console = Console()
+    with interruptible(), ConsoleObserver(console) as observer, progress_listener(observer.show):
+        result = evaluate_answerer(model, folder)
+    table = Table("questions of", "questions", "accuracy")
+    groups = [result.by_answer_type, result.by_family]
+    for group in filter(None, groups):
+        for name, (share, count) in group.items():
+            table.add_row(name, str(count), f"{share:.1%}")
+        table.add_section()
+    table.add_row("all", str(len(result.answers)), f"{result.accuracy:.1%}")
+    console.print(table)
+    if out is not None:
+        with whole_file(out) as file:
+            json.dump([{"question_id": number, "answer": answer} for number, answer in result.answers.items()], file)
+
+
+@app.command()
+def detect(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder with pictures in images/.")],
+    detector: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="A detector of transformers with its image processor.")
+    ],
+) -> None:
+    """Find the regions of real pictures with a detector, and write regions.jsonl.
+
+    Example: task2sim vqa detect my-photos --detector my-detector
+    """
+    from rich.console import Console
+
+    from task2sim.console import ConsoleObserver, interruptible
+    from task2sim.progress import progress_listener
+    from task2sim_vqa.detecting import detect as detect_regions
+
+    with interruptible(), ConsoleObserver(Console()) as observer, progress_listener(observer.show):
+        count = detect_regions(folder, detector)
+    typer.echo(f"regions of {count} pictures in {folder / 'regions.jsonl'}")
