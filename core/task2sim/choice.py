@@ -18,6 +18,7 @@ from task2sim.errors import Task2SimError
 from task2sim.interfaces import Component, ComponentConfig, SceneSimulator
 from task2sim.mistakes import found
 from task2sim.registry import NOUNS, PluginEntry, core_version, find_plugin, installed_plugins, plugin_call
+from task2sim.sources import version_of_sources
 
 
 @attrs.frozen
@@ -89,7 +90,7 @@ class Chosen:
             # The core draws the scenes of scene simulators.
             **({"core": core_version()} if issubclass(self.entry.load(), SceneSimulator) else {}),
             "plugin": f"{self.entry.distribution}/{self.entry.name}",
-            "version": self.entry.version,
+            "version": version_of_sources(self.entry),
             "config": config,
             "fingerprint": _fingerprint(self.entry, json.dumps(self.dump(), sort_keys=True)),
         }

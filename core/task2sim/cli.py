@@ -306,7 +306,8 @@ def new(
     written = write_package(kind, name, folder)
     noun = "simulator" if kind == "scene-simulator" else kind
     typer.echo(f"{written}: {kind} {name!r}, which {OFFERS[kind].help}")
-    typer.echo(f"install it: pip install -e {shlex.quote(str(written) if written.is_absolute() else f'./{written}')}")
+    place = str(written) if written.is_absolute() else f"./{written}"
+    typer.echo(f"install it: pip install -e {shlex.quote(f'{place}[test]')}")
     typer.echo(f"check it:   task2sim check {noun}:{name} --quick")
     typer.echo(f"test it:    pytest {shlex.quote(str(written))}")
 

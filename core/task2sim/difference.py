@@ -173,12 +173,12 @@ def _changes(location: Location, *studies: Mapping[str, Any]) -> str:
 
 
 def _in_key(name: Any, kind: str, key: str) -> bool | None:
-    """Whether a key of a plugin is part of what determines its results; None if the plugin can't tell."""
+    """Whether a key of a plugin is part of what determines its results; None if the plugin is not here."""
     try:
         fields = find_plugin(kind, name).load().Config.model_fields
     except (Task2SimError, AttributeError, TypeError):
         return None
-    return None if key not in fields else not is_not_in_key(fields[key].json_schema_extra)
+    return key in fields and not is_not_in_key(fields[key].json_schema_extra)
 
 
 def _at(data: Any, location: Location) -> Any:

@@ -7,7 +7,9 @@ from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import pydantic
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, ValidationError
+
+_BOUNDS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
 
 
 class StrictModel(pydantic.BaseModel):
@@ -30,6 +32,22 @@ class StrictModel(pydantic.BaseModel):
         if unknown:
             raise ValidationError.from_exception_data(cls.__name__, [_unknown_key(key, known) for key in unknown])
         return data
+
+    @pydantic.field_validator("*", mode="wrap")
+    @classmethod
+    def _take_no_truth_for_a_number(cls, value: Any, handler: pydantic.ValidatorFunctionWrapHandler) -> Any:
+        if not isinstance(value, bool):
+            return handler(value)
+        # YAML reads `yes` and `on` as truth values, and pydantic would read those as 1.
+        try:
+            taken = handler(value)
+        except ValidationError as error:
+            if {entry["type"] for entry in error.errors()} <= _BOUNDS:
+                raise PydanticKnownError("int_type") from None
+            raise
+        if isinstance(taken, int | float) and not isinstance(taken, bool):
+            raise PydanticKnownError("int_type" if isinstance(taken, int) else "float_type")
+        return taken
 
 
 def _unknown_key(key: Any, known: list[str]) -> InitErrorDetails:

@@ -31,6 +31,13 @@ class Raising(Good):
         raise RuntimeError("the lens\nis broken")
 
 
+class Asking(Good):
+    """Asks the core for a parameter that there is not."""
+
+    def render(self, setting: ParameterSetting, indices: Sequence[int], seed: int) -> Iterator[FrameBatch]:
+        raise RuntimeError(setting["nothing like it"])
+
+
 class Leaving(Good):
     """Ends the process it is in."""
 
@@ -78,6 +85,12 @@ def test_an_exception_is_a_failure_with_its_place() -> None:
     assert outcome.verdict == "fail"
     assert outcome.reason == "it raised RuntimeError: the lens is broken"
     line = 1 + Path(__file__).read_text().splitlines().index('        raise RuntimeError("the lens\\nis broken")')
+    assert outcome.place == f"{__file__}:{line}"
+
+
+def test_what_the_core_raises_is_placed_where_it_was_asked() -> None:
+    outcome = check("labels", Asking)
+    line = 1 + Path(__file__).read_text().splitlines().index('        raise RuntimeError(setting["nothing like it"])')
     assert outcome.place == f"{__file__}:{line}"
 
 

@@ -48,6 +48,14 @@ def test_the_same_has_no_differences() -> None:
             {"simulator.resolution": (64, 96, "datasets")},
         ),
         (
+            {"simulator": {"type": "threedworld", "resolution": 64, "timeout": 60}},
+            {
+                "simulator.type": ("studio", "threedworld", "datasets"),
+                "simulator.meshes": (None, ABSENT, NOTHING),
+                "simulator.timeout": (ABSENT, 60, NOTHING),
+            },
+        ),
+        (
             {"simulator": {"type": "gone", "resolution": 64, "meshes": None, "fog": 1}},
             {"simulator.type": ("studio", "gone", "datasets"), "simulator.fog": (ABSENT, 1, UNKNOWN)},
         ),

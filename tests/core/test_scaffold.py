@@ -194,7 +194,7 @@ def test_the_command_says_what_comes_next(tmp_path: Path) -> None:
     folder = tmp_path / "my-sim"
     assert done.output.splitlines() == [
         f"{folder}: scene-simulator 'my-sim', which turns scenes of task2sim into images: a renderer",
-        f"install it: pip install -e {folder}",
+        f"install it: pip install -e '{folder}[test]'",
         "check it:   task2sim check simulator:my-sim --quick",
         f"test it:    pytest {folder}",
     ]

@@ -94,3 +94,18 @@ def test_masks_go_where_their_images_go() -> None:
     assert torch.equal(moved[:, 0] > 0, moved[:, 1] == 3)
     assert float(((seen[:, 0] > 0.3) == (moved[:, 0] > 0)).float().mean()) > 0.97
     assert not torch.equal(moved, masks)
+
+
+def test_a_hill_is_as_wide_as_its_object() -> None:
+    objects = Objects(np.array([[0.0, 0.25, 1.0, 0.75]], np.float32), np.array([0]))
+    heat = targets_of([objects], 1, (16, 16)).heat[0, 0]
+    assert heat.max() == heat[8, 8] == 1
+    assert heat[8, 14] == pytest.approx(np.exp(-(6**2) / (2 * (16 / 6) ** 2)), rel=1e-5)
+    assert heat[14, 8] == pytest.approx(np.exp(-(6**2) / (2 * (8 / 6) ** 2)), rel=1e-5)
+
+
+def test_the_smaller_of_two_objects_with_one_centre_is_kept() -> None:
+    small, large = [0.4, 0.4, 0.6, 0.6], [0.1, 0.1, 0.9, 0.9]
+    for boxes in ([small, large], [large, small]):
+        targets = targets_of([Objects(np.array(boxes, np.float32), np.array([0, 0]))], 1, (10, 10))
+        assert targets.boxes[0, :2, 5, 5].tolist() == pytest.approx([2, 2])

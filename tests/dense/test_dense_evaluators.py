@@ -55,6 +55,7 @@ def test_features_that_tell_score_higher_than_those_that_do_not(evaluator, task,
     assert 0 <= blind.value < 0.4
     assert blind.value + 0.2 < good.value <= 1
     assert good.count == len(task.val)
+    assert evaluator.score(Pixels(), task, "test", 1).count == len(task.test)
     assert capfd.readouterr() == ("", "")
 
 

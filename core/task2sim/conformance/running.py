@@ -103,9 +103,13 @@ def _outcome(check: Check, subject: Subject) -> Outcome:
     except NotApplicable as reason:
         return Outcome(check, "not applicable", str(reason))
     except Breach as found:
-        return Outcome(check, "fail", str(found), place_of_error(found.__cause__ or found) or subject.place)
+        return Outcome(
+            check, "fail", str(found), place_of_error(found.__cause__ or found, subject.folder) or subject.place
+        )
     except (Exception, SystemExit) as error:
-        return Outcome(check, "fail", f"it raised {line_of_error(error)}", place_of_error(error) or subject.place)
+        return Outcome(
+            check, "fail", f"it raised {line_of_error(error)}", place_of_error(error, subject.folder) or subject.place
+        )
     finally:
         subject.printed += printed.text
     return Outcome(check, "pass")

@@ -90,6 +90,15 @@ class Subject:
         return found
 
     @property
+    def folder(self) -> Path | None:
+        """Where the component's code lies; None if that is not known."""
+        try:
+            file = inspect.getsourcefile(self.component_class)
+        except (Exception, SystemExit):
+            return None
+        return Path(file).parent if file else None
+
+    @property
     def place(self) -> str:
         """``file:line`` of the component's class; empty if it has none."""
         try:
@@ -111,8 +120,15 @@ def line_of_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
 
 
-def place_of_error(error: BaseException) -> str:
-    """``file:line`` where an error was raised, in the last file outside the kit; empty if it is in none."""
+def place_of_error(error: BaseException, folder: Path | None = None) -> str:
+    """``file:line`` where an error was raised: the last in a folder, else the last outside the kit; empty if none.
+
+    Args:
+        error: What was raised.
+        folder: Where the component's own code lies, whose author can mend it.
+    """
     here = Path(__file__).parent
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent != here]
+    if folder is not None:
+        frames = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)] or frames
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

@@ -99,7 +99,8 @@ name: my-first
 $ task2sim run my-first.yaml --store throwaway --runs throwaway/runs
 ```
 
-While the code changes, use a store that you can throw away, as here: results are kept under the package's version.
+While it is installed with `-e`, each change of the code has results of its own: use a store that you can throw
+away, as here. Later they are kept under the package's version alone.
 """
 
 GITIGNORE = """\
