@@ -6,20 +6,15 @@ import csv
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Self
 
 import attrs
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from pydantic import Field
 
-from task2sim import ComponentConfig, ImageSet, Task, TaskError, TaskSource, not_in_key, report_progress
-from task2sim_tasks.folder import SUFFIXES
-from task2sim_tasks.images import ImageSize, read_image
-
-_Share = Annotated[float, Field(gt=0, lt=1)]
+from task2sim import ImageSet, Task, TaskError, TaskSource, report_progress
+from task2sim_tasks.folder import SUFFIXES, FolderTasks
+from task2sim_tasks.images import read_image
 
 
 class DenseFolderTasks(TaskSource):
@@ -30,22 +25,8 @@ class DenseFolderTasks(TaskSource):
     an object, whose class that file tells. An image's label is the class of its largest object.
     """
 
-    class Config(ComponentConfig):
-        """Keys of the task source ``dense-folder``."""
-
-        path: Annotated[Path, not_in_key(description="The folder.")]
-        name: Annotated[str | None, Field(min_length=1, description="The task's name; null: the folder's.")] = None
-        image_size: ImageSize = 64
-        validation: Annotated[_Share, Field(description="Share of the images that val gets.")] = 0.2
-        test: Annotated[_Share, Field(description="Share of the images that test gets; they come last.")] = 0.2
-
-        @pydantic.model_validator(mode="after")
-        def _leave_some_to_train(self) -> Self:
-            if self.validation + self.test >= 1:
-                raise ValueError(
-                    "validation and test together must leave some images to train: make them less than 1"
-                )
-            return self
+    class Config(FolderTasks.Config):
+        """Keys of the task source ``dense-folder``; the last images are those of test, those before them of val."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
