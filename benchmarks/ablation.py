@@ -2,7 +2,8 @@
 
 Subcommands:
     sharing: wall time of an ablation of five policies over that of one of them, in fresh stores. All five try the
-        same eight settings, and are compared on the test images.
+        same eight settings for one task, so that they need nearly the same datasets, and are compared on its test
+        images.
     overhead: what a trial takes beyond its own work (rendering, pre-training, scoring), at quickstart's size.
     table: 10,000 trials in a made-up reward table of 256 settings: 200 cells of 50 settings each.
     one-hot: writes embeddings that tell tasks apart and nothing else, beside those of a published table; for
@@ -116,7 +117,7 @@ SHARED = """
 name: {name}
 study:
   extends: quickstart
-  tasks: {{unseen: []}}
+  tasks: {{seen: [letters], unseen: []}}
   embedder: pixel-statistics
   observers: []
   images: {images}

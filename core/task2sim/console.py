@@ -129,12 +129,16 @@ class CellConsole(ConsoleObserver):
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C inside the block ends the command with a line and the shell's customary code."""
+def interruptible(again: str = "goes on from here") -> Iterator[None]:
+    """Ctrl-C inside the block ends the command with a line and the shell's customary code.
+
+    Args:
+        again: What the same command does when it is given again.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
+        sys.stderr.write(f"stopped; the same command {again}\n")
         raise typer.Exit(130) from None
 
 

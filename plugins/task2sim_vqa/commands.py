@@ -163,11 +163,7 @@ def train(
     config = Config(text_encoder=text_encoder, region_encoder=region_encoder)
     if epochs is not None:
         config = config.model_copy(update={"epochs": epochs})
-    with (
-        interruptible(),
-        ConsoleObserver(Console()) as observer,
-        progress_listener(observer.show),
-    ):
+    with interruptible("starts anew"), ConsoleObserver(Console()) as observer, progress_listener(observer.show):
         model = train_answerer(
             real,
             out,
@@ -209,7 +205,7 @@ def evaluate(
     if out is not None and out.exists():
         raise StoreError("this exists", place=str(out), mend="choose another file")
     console = Console()
-    with interruptible(), ConsoleObserver(console) as observer, progress_listener(observer.show):
+    with interruptible("starts anew"), ConsoleObserver(console) as observer, progress_listener(observer.show):
         result = evaluate_answerer(model, folder)
     table = Table("questions of", "questions", "accuracy")
     groups = [result.by_answer_type, result.by_family]
@@ -241,6 +237,6 @@ def detect(
     from task2sim.progress import progress_listener
     from task2sim_vqa.detecting import detect as detect_regions
 
-    with interruptible(), ConsoleObserver(Console()) as observer, progress_listener(observer.show):
+    with interruptible("starts anew"), ConsoleObserver(Console()) as observer, progress_listener(observer.show):
         count = detect_regions(folder, detector)
     typer.echo(f"regions of {count} pictures in {folder / 'regions.jsonl'}")
