@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -92,6 +91,7 @@ class Task2Vec(TaskEmbedder):
         from task2sim_task2vec.head import Head
         from task2sim_task2vec.probe import load_probe
         from task2sim_task2vec.variational import variational_fisher
+        from task2sim_training.surroundings import pinned_threads
 
         if config.probe is None and probe is None:
             raise TaskError("task2vec was given no probe network", mend="name one: probe: FOLDER")
@@ -99,7 +99,7 @@ class Task2Vec(TaskEmbedder):
         images, labels = task.train.images[positions], task.train.labels[positions]
         weights = torch.from_numpy(balancing_weights(labels))
         count, draws = len(images), config.label_draws
-        with _threads(config.threads), torch.no_grad():
+        with pinned_threads(config.threads), torch.no_grad():
             network = load_probe(source)
             size = max(1, min(BATCH_SIZE, BATCH_PIXELS // network.image_size**2))
 
@@ -203,16 +203,3 @@ def balancing_weights(labels: Labels) -> NDArray[np.float32]:
 def _differ(features: torch.Tensor) -> bool:
     """Whether features of images, of shape (N, D), are finite and differ by more than rounding."""
     return bool(features.std(dim=0).max() > 1e-5 * features.square().mean().sqrt())
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Pin torch's threads inside the block: their number changes the last bits of sums."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,7 +11,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from task2sim import Backbone, StoreError
-from task2sim_dense.preprocessing import Preprocessing
+from task2sim_training.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from task2sim_dense.networks import DenseNetwork
@@ -38,7 +38,8 @@ class DenseManifest(pydantic.BaseModel):
         epochs: How often each image was seen; 0 for an untrained backbone.
         images: How many images it was trained on.
         loss: Mean training loss of the last epoch.
-        threads: CPU threads it was trained with.
+        threads: CPU threads it was trained with, in each process.
+        processes: How many trained it together.
         device: Kind of device it was trained on.
         torch: Version of torch it was trained with.
     """
@@ -59,6 +60,7 @@ class DenseManifest(pydantic.BaseModel):
     images: int = 0
     loss: float | None = None
     threads: int
+    processes: int = 1
     device: str
     torch: str
 
@@ -82,7 +84,7 @@ class DenseBackbone(Backbone):
     """
 
     def __init__(self, folder: Path, threads: int = 1, device: str = "auto") -> None:
-        from task2sim_dense.networks import choose_device
+        from task2sim_training.surroundings import choose_device
 
         self.folder = folder
         self._threads = threads
@@ -94,7 +96,7 @@ class DenseBackbone(Backbone):
         """The encoder's last stage, averaged over the picture; see `Backbone.features`."""
         import torch
 
-        from task2sim_dense.networks import pinned_threads
+        from task2sim_training.surroundings import pinned_threads
 
         features = [np.empty((0, self.manifest.feature_size), dtype=np.float32)]
         with pinned_threads(self._threads), torch.inference_mode():
@@ -113,7 +115,7 @@ class DenseBackbone(Backbone):
         """
         import torch
 
-        from task2sim_dense.networks import pinned_threads
+        from task2sim_training.surroundings import pinned_threads
 
         with pinned_threads(self._threads), torch.inference_mode():
             maps = [
@@ -132,7 +134,7 @@ class DenseBackbone(Backbone):
         """
         import torch
 
-        from task2sim_dense.networks import pinned_threads
+        from task2sim_training.surroundings import pinned_threads
 
         if not self.manifest.outputs:
             raise StoreError("an untrained backbone has no decoder", place=str(self.folder), mend="pre-train one")

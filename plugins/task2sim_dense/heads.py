@@ -26,9 +26,9 @@ from torch.nn import functional
 
 from task2sim import Backbone, ImageSet, report_progress, spawn_generator
 from task2sim_dense.centres import FURTHER, PRIOR, centre_loss, found_objects, targets_of
-from task2sim_dense.networks import reproducible
 from task2sim_dense.objects import Objects, objects_of
-from task2sim_dense.training import rate
+from task2sim_training.loop import rate
+from task2sim_training.surroundings import reproducible
 
 CHUNK = 32
 """Images whose feature maps are in memory at once."""

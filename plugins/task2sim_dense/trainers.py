@@ -5,15 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from task2sim import ComponentConfig, ConfigError, RenderedDataset, Trainer, fingerprint_libraries
-from task2sim_dense.preprocessing import Preprocessing
+from task2sim import ConfigError, RenderedDataset
+from task2sim_training.config import Count, TrainingConfig
+from task2sim_training.preprocessing import Preprocessing
+from task2sim_training.processes import this_part
+from task2sim_training.trainer import TorchTrainer
 
 if TYPE_CHECKING:
     import torch
@@ -21,117 +24,22 @@ if TYPE_CHECKING:
     from task2sim_dense.backbone import DenseBackbone
     from task2sim_dense.networks import DenseNetwork
 
-Count = Annotated[int, Field(ge=1)]
 
-
-class DenseTrainer(Trainer):
+class DenseTrainer(TorchTrainer["DenseBackbone"]):
     """What both trainers share: network, augmentation, schedule and files."""
 
     name: ClassVar[str]
 
-    class Config(ComponentConfig):
+    class Config(TrainingConfig):
         """The network, and how long and how it is trained."""
 
-        depths: Annotated[tuple[Count, ...], Field(min_length=1, description="blocks of each stage")] = (1, 1, 1, 1)
-        widths: Annotated[tuple[Count, ...], Field(description="channels of each stage", validate_default=True)] = (
-            32,
-            64,
-            128,
-            256,
-        )
-        layer_type: Annotated[
-            Literal["basic", "bottleneck"],
-            Field(description="basic: two 3x3 convolutions a block; bottleneck: 1x1, 3x3 and 1x1"),
-        ] = "basic"
-        stem_width: Annotated[Count, Field(description="channels of the first convolution")] = 32
         decoder_width: Annotated[Count, Field(description="channels of the decoder, which evaluators never see")] = 32
-        image_size: Annotated[
-            int, Field(ge=16, le=1024, description="height and width the network sees, in pixels; images are resized")
-        ] = 64
-        epochs: Annotated[Count, Field(description="how often each image is seen")] = 20
-        batch_size: Annotated[
-            int, Field(ge=2, description="images a step; the remainder is spread over the batches")
-        ] = 64
-        learning_rate: Annotated[float, Field(gt=0, description="the highest of the schedule")] = 2e-3
-        weight_decay: Annotated[float, Field(ge=0, description="of AdamW")] = 0.05
-        threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads; another number, other rounding")] = 1
-        device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: a GPU where there is one")] = (
-            "auto"
-        )
 
-        @field_validator("widths")
-        @classmethod
-        def _as_many_as_depths(cls, widths: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-            depths = info.data.get("depths", widths)
-            if len(widths) != len(depths):
-                raise ValueError(f"{len(widths)} widths for {len(depths)} depths: give one of each for every stage")
-            return widths
-
-        @field_validator("layer_type")
-        @classmethod
-        def _widths_suit(cls, layer_type: str, info: ValidationInfo) -> str:
-            if layer_type == "bottleneck" and any(width % 4 for width in info.data.get("widths", ())):
-                raise ValueError("bottleneck blocks need widths that are multiples of 4")
-            return layer_type
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def fingerprint(self) -> str:
-        """Versions of the libraries that train."""
-        return fingerprint_libraries("torch", "transformers", "kornia")
-
-    def pretrain(self, dataset: RenderedDataset, seed: int, folder: Path) -> DenseBackbone:
-        """Train a backbone and save it; `untrained` with the same seed gives its initial weights.
-
-        Args:
-            dataset: Two images or more, with the layers that the trainer names.
-            seed: Seed of initial weights, order and augmentation, in [0, 2**63).
-            folder: An existing, empty folder. It gets ``model.safetensors``, ``config.json`` (the encoder's, for
-                transformers) and ``dense.json`` (see `DenseManifest`).
-
-        Returns:
-            The backbone. On one machine the same arguments give the same weights, bit by bit.
-
-        Raises:
-            ConfigError: there are too few images, the training diverged, or the device is missing.
-            StoreError: the folder can't be written.
-        """
-        from task2sim_dense.augmentation import scene_augmentation
-        from task2sim_dense.networks import choose_device, reproducible
-        from task2sim_dense.training import fit
-
-        if len(dataset) < 2:
-            raise ConfigError(
-                f"can't pre-train on {len(dataset)} images", place=str(dataset.folder), mend="render two or more"
-            )
-        masks = self._masks(dataset)
-        if lacking := sorted(self.layers.difference(dataset.layers)):
-            raise ConfigError(
-                f"the dataset holds no {' and no '.join(lacking)}", place=str(dataset.folder), mend="render it anew"
-            )
-        config = self.config
-        device = choose_device(config.device)
-        with reproducible(seed, config.threads):
-            network = self._build(self._outputs(len(dataset.categories)))
-            self._prepare(network)
-            loss = fit(
-                network.to(device),
-                dataset.images,
-                masks,
-                self._loss(len(dataset.categories)),
-                Preprocessing(config.image_size),
-                scene_augmentation(config.image_size),
-                epochs=config.epochs,
-                batch_size=config.batch_size,
-                learning_rate=config.learning_rate,
-                weight_decay=config.weight_decay,
-            )
-        return self._save(network, folder, seed, dataset.categories, config.epochs, len(dataset), loss)
+    config: Config
 
     def untrained(self, seed: int, folder: Path) -> DenseBackbone:
         """Save a backbone with random initial weights and no decoder; see `pretrain`."""
-        from task2sim_dense.networks import reproducible
+        from task2sim_training.surroundings import reproducible
 
         with reproducible(seed, self.config.threads):
             network = self._build(0)
@@ -146,6 +54,37 @@ class DenseTrainer(Trainer):
         from task2sim_dense.backbone import DenseBackbone
 
         return DenseBackbone(folder, threads=self.config.threads, device=self.config.device)
+
+    def _pretrain(self, dataset: RenderedDataset, seed: int, folder: Path) -> None:
+        from task2sim_dense.augmentation import scene_augmentation
+        from task2sim_dense.training import fit_dense
+        from task2sim_training.surroundings import choose_device, reproducible
+
+        masks = self._masks(dataset)
+        if lacking := sorted(self.layers.difference(dataset.layers)):
+            raise ConfigError(
+                f"the dataset holds no {' and no '.join(lacking)}", place=str(dataset.folder), mend="render it anew"
+            )
+        config = self.config
+        device = choose_device(config.device)
+        with reproducible(seed, config.threads):
+            network = self._build(self._outputs(len(dataset.categories)))
+            self._prepare(network)
+            loss = fit_dense(
+                network.to(device),
+                dataset.images,
+                masks,
+                self._loss(len(dataset.categories)),
+                Preprocessing(config.image_size),
+                scene_augmentation(config.image_size),
+                epochs=config.epochs,
+                batch_size=config.batch_size,
+                learning_rate=config.learning_rate,
+                weight_decay=config.weight_decay,
+                stage="pretrain",
+            )
+        if this_part().number == 0:
+            self._save(network, folder, seed, dataset.categories, config.epochs, len(dataset), loss)
 
     @abstractmethod
     def _masks(self, dataset: RenderedDataset) -> list[NDArray[np.uint16]]:
@@ -197,6 +136,7 @@ class DenseTrainer(Trainer):
             images=images,
             loss=loss,
             threads=self.config.threads,
+            processes=this_part().of,
             device=next(network.parameters()).device.type,
             torch=str(torch.__version__),
         )

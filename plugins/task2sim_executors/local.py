@@ -6,18 +6,17 @@ import multiprocessing
 import multiprocessing.util
 import os
 import queue
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
 from task2sim import ComponentConfig, Executor, PluginError, not_in_key
+from task2sim.interrupts import ignore_interrupts, interrupts_held
 from task2sim.progress import Listener, Progress, progress_listener
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class LocalExecutor(Executor):
         pool, messages = self._start()
         self._maps += 1
         number = self._maps
-        with _interrupts_held():  # until the workers, which inherit this, ignore interrupts by themselves
+        with interrupts_held():  # until the workers, which inherit this, ignore interrupts by themselves
             futures: list[Future[Result]] = [pool.submit(_work, number, function, item) for item in items]
         self._futures = [*(future for future in self._futures if not future.done()), *futures]
         try:
@@ -123,19 +122,6 @@ class LocalExecutor(Executor):
         return self._pool, self._messages
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait until the end of the block, in this process and those started meanwhile."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _pass_on(messages: Messages, number: int, listener: Listener | None, timeout: float) -> None:
     """Tell the listener of a message from this call of `map`; those that an earlier call left unread are old."""
     try:
@@ -154,8 +140,7 @@ def _begin_worker(lifeline: Connection, messages: Messages) -> None:
     _worker_messages = messages
     # The end of a worker must not wait for someone to read its progress.
     messages.cancel_join_thread()
-    # Ctrl-C reaches every process of the terminal; the study alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 
 

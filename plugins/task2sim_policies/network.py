@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from task2sim_training.surroundings import pinned_threads
+
+THREADS = 1
+"""Matrices are small here; more threads would only wait for one another."""
 MADE_UP_TASKS = 4
 """For each seen task; see `Learner`."""
 
@@ -130,7 +133,7 @@ class Learner:
         drawn_, greedy_ = torch.as_tensor(drawn), torch.as_tensor(greedy)
         valid = (drawn_ >= 0) & (greedy_ >= 0)
         advantage = torch.where(valid, self._rewards[tasks, drawn_] - self._rewards[tasks, greedy_], 0.0)
-        with _one_thread():
+        with pinned_threads(THREADS):
             logs = self._log_probabilities()
             losses = -self._imitation * logs.gather(1, self._best[:, None])[:, 0]
             losses[tasks] -= advantage * logs[tasks, drawn_]
@@ -142,7 +145,7 @@ class Learner:
         The policy is restricted to the known settings and renormalised; its expected reward there is
         differentiable exactly, so nothing is off-policy and a baseline would change nothing.
         """
-        with _one_thread():
+        with pinned_threads(THREADS):
             for _ in range(steps):
                 logs = self._log_probabilities()
                 expected = (functional.softmax(logs, dim=1) * self._rewards).sum(dim=1)
@@ -167,14 +170,3 @@ class Learner:
         # torch's stubs leave `backward` untyped.
         losses.mean().backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread inside the block: matrices are small here, more would only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,7 +11,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from task2sim import Backbone, StoreError
-from task2sim_resnet.preprocessing import Preprocessing
+from task2sim_training.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from task2sim_resnet.networks import Network
@@ -36,7 +36,8 @@ class BackboneManifest(pydantic.BaseModel):
         images: How many images it was trained on.
         loss: Mean training loss of the last epoch.
         accuracy: Fraction of (augmented) training images told right in the last epoch.
-        threads: CPU threads it was trained with.
+        threads: CPU threads it was trained with, in each process.
+        processes: How many trained it together.
         device: Kind of device it was trained on.
         torch: Version of torch it was trained with.
     """
@@ -55,6 +56,7 @@ class BackboneManifest(pydantic.BaseModel):
     loss: float | None = None
     accuracy: float | None = None
     threads: int
+    processes: int = 1
     device: str
     torch: str
 
@@ -78,7 +80,7 @@ class ResNetBackbone(Backbone):
     """
 
     def __init__(self, folder: Path, threads: int = 1, device: str = "auto") -> None:
-        from task2sim_resnet.networks import choose_device
+        from task2sim_training.surroundings import choose_device
 
         self.folder = folder
         self._threads = threads
@@ -90,7 +92,7 @@ class ResNetBackbone(Backbone):
         """Compute features: float32 array of shape (N, feature size); see `Backbone.features`."""
         import torch
 
-        from task2sim_resnet.networks import pinned_threads
+        from task2sim_training.surroundings import pinned_threads
 
         features = [np.empty((0, self.manifest.feature_size), dtype=np.float32)]
         with pinned_threads(self._threads), torch.inference_mode():
@@ -109,7 +111,8 @@ class ResNetBackbone(Backbone):
         """
         import torch
 
-        from task2sim_resnet.networks import all_stages, pinned_threads
+        from task2sim_resnet.networks import all_stages
+        from task2sim_training.surroundings import pinned_threads
 
         with pinned_threads(self._threads), torch.inference_mode():
             maps = [

@@ -53,8 +53,9 @@ class FineTune(Evaluator):
         """
         from task2sim_resnet.augmentation import task_augmentation
         from task2sim_resnet.backbone import MANIFEST, load
-        from task2sim_resnet.networks import choose_device, reproducible, with_new_head
-        from task2sim_resnet.training import fit, predict
+        from task2sim_resnet.networks import with_new_head
+        from task2sim_resnet.training import fit_classifier, predict
+        from task2sim_training.surroundings import choose_device, reproducible
 
         self.check(task)
         if not (backbone.folder / MANIFEST).is_file():
@@ -67,7 +68,7 @@ class FineTune(Evaluator):
         manifest, network = load(backbone.folder)
         with reproducible(seed, config.threads):
             network = with_new_head(network, task.classes).to(choose_device(config.device))
-            fit(
+            fit_classifier(
                 network,
                 task.train.images,
                 task.train.labels,

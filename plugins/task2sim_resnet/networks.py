@@ -1,12 +1,11 @@
-"""transformers' ResNets, and the surroundings that make work with them reproducible.
+"""transformers' ResNets.
 
 Imports torch and transformers, so import it only when work is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -15,8 +14,6 @@ from torch.nn import functional
 # The package's front door would import kindred models too; these two modules are all that is needed.
 from transformers.models.resnet.configuration_resnet import ResNetConfig
 from transformers.models.resnet.modeling_resnet import ResNetForImageClassification
-
-from task2sim import ConfigError
 
 Network: TypeAlias = Any
 """A `ResNetForImageClassification`; transformers' annotations contradict one another under ``mypy --strict``."""
@@ -73,45 +70,3 @@ def all_stages(resnet: Any, inputs: torch.Tensor) -> torch.Tensor:
     stages = resnet(inputs, output_hidden_states=True).hidden_states[1:]  # the first is what the stem gives
     size = stages[0].shape[-2:]
     return torch.cat([stages[0], *(functional.interpolate(s, size, mode="bilinear") for s in stages[1:])], dim=1)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device called ``"auto"``, ``"cpu"`` or ``"cuda"``; ``"auto"`` is accelerate's choice.
-
-    Raises:
-        ConfigError: the device is missing.
-    """
-    if name == "auto":
-        from accelerate import PartialState
-
-        return torch.device(PartialState().device)
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("there is no CUDA device that torch can use", place="device", mend="use auto or cpu")
-    return torch.device(name)
-
-
-@contextmanager
-def pinned_threads(threads: int) -> Iterator[None]:
-    """Compute with this many CPU threads inside the block: sums depend on how they are divided."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def reproducible(seed: int, threads: int) -> Iterator[None]:
-    """Make everything random and every sum inside the block depend on the arguments alone.
-
-    transformers' initial weights and kornia's augmentation draw from torch's global generators. They are seeded
-    inside, and are as they were afterwards.
-    """
-    with (
-        pinned_threads(threads),
-        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-    ):
-        torch.manual_seed(seed)
-        yield

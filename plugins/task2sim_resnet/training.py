@@ -1,13 +1,11 @@
-"""The training loop that pre-training and fine-tuning share.
+"""Training a network with a classification head; pre-training and fine-tuning share it.
 
 Imports torch, so import it only when work is done.
 """
 
 from __future__ import annotations
 
-import math
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -15,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from task2sim import ConfigError, report_progress
+from task2sim_training.loop import fit
 
 if TYPE_CHECKING:
     from task2sim_resnet.networks import Network
-    from task2sim_resnet.preprocessing import Preprocessing
+    from task2sim_training.preprocessing import Preprocessing
 
 LABEL_SMOOTHING = 0.1
-WARM_UP = 0.1
 
 
 @attrs.frozen
@@ -38,23 +35,15 @@ class FitResult:
     accuracy: float
 
 
-def fit(
+def fit_classifier(
     network: Network,
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     preprocessing: Preprocessing,
     augmentation: torch.nn.Module,
-    *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    stage: str,
+    **schedule: Any,
 ) -> FitResult:
-    """Train all weights of a network in place; random draws come from torch's generator.
-
-    AdamW (Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019) with a rate that rises during
-    the first tenth of the steps and falls to nothing along a cosine; labels smoothed by a tenth.
+    """Train all weights of a network in place, with labels smoothed by a tenth; see `fit`.
 
     Args:
         network: A network with a classification head, on the device to train on.
@@ -62,52 +51,23 @@ def fit(
         labels: int64 array of shape (N,), positions among the head's outputs.
         preprocessing: How images become the network's input.
         augmentation: Maps float images of shape (B, 3, size, size) in [0, 1] to such images.
-        epochs: How often each image is seen.
-        batch_size: Images a step; a remainder is spread over the batches, since normalising needs several images.
-        learning_rate: The highest rate.
-        weight_decay: AdamW's.
-        stage: What to call this in progress reports.
+        **schedule: Passed on to `fit`.
 
     Raises:
         ConfigError: the loss became infinite or undefined.
     """
-    device = next(network.parameters()).device
-    batches = max(1, len(images) // batch_size)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rate, steps=epochs * batches))
+    device = network.device
     targets = torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(device)
-    network.train()
-    report_progress(stage, 0, epochs, "epochs")
-    for epoch in range(1, epochs + 1):
-        total_loss, correct = torch.zeros(2, device=device)
-        for chosen in torch.randperm(len(images)).tensor_split(batches):
-            pixels = preprocessing.pixels(images[chosen.numpy()], device)
-            with torch.no_grad():
-                inputs = preprocessing.normalise(augmentation(pixels))
-            logits = network(inputs).logits
-            target = targets[chosen.to(device)]
-            loss = functional.cross_entropy(logits, target, label_smoothing=LABEL_SMOOTHING)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            total_loss += loss.detach() * len(chosen)
-            correct += (logits.detach().argmax(1) == target).sum()
-        if not torch.isfinite(total_loss):
-            raise ConfigError(
-                f"training diverged in epoch {epoch}: the loss is {float(total_loss)}",
-                place="learning_rate",
-                mend=f"try a lower one than {learning_rate:g}",
-            )
-        report_progress(stage, epoch, epochs, "epochs")
-    network.eval()
-    return FitResult(loss=float(total_loss) / len(images), accuracy=float(correct) / len(images))
 
+    def measure(shared: Any, chosen: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.no_grad():
+            inputs = preprocessing.normalise(augmentation(preprocessing.pixels(images[chosen], device)))
+        logits = shared(inputs).logits
+        target = targets[torch.from_numpy(chosen).to(device)]
+        loss = functional.cross_entropy(logits, target, label_smoothing=LABEL_SMOOTHING)
+        return loss, (logits.detach().argmax(1) == target).float().mean()
 
-def _rate(step: int, steps: int) -> float:
-    """Share of the highest learning rate in a step: a straight rise, then half a cosine down to nothing."""
-    done, warm_up = step + 0.5, WARM_UP * steps
-    return min(done / warm_up, 0.5 + 0.5 * math.cos(math.pi * max(0.0, done - warm_up) / (steps - warm_up)))
+    return FitResult(*fit(network, len(images), measure, **schedule))
 
 
 def predict(network: Network, images: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -92,13 +92,13 @@ class Answerer:
         """
         import torch
 
+        from task2sim_training.surroundings import reproducible
         from task2sim_vqa.features import batch_of, crops, see
-        from task2sim_vqa.networks import reproducible
         from task2sim_vqa.text import tokens
 
         found: dict[int, str] = {}
         questions = folder.split.questions
-        with reproducible(0), torch.inference_mode():
+        with reproducible(0, threads=1), torch.inference_mode():
             seen = see(folder, crops(folder), self.encoder)
             self.network.eval()
             for start in range(0, len(questions), BATCH):

@@ -5,8 +5,8 @@ Imports torch, so import it only when work is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from task2sim import TaskError, report_progress
+from task2sim_training.loop import fit
 from task2sim_vqa.folders import VQAFolder
 from task2sim_vqa.language import american, nouns
 from task2sim_vqa.networks import CROP, RegionEncoder
@@ -26,6 +27,8 @@ SHIFT = 2
 """Pixels by which a crop moves in training, at most."""
 BATCH = 64
 RATE = 2e-3
+WEIGHT_DECAY = 0.05
+LABEL_SMOOTHING = 0.1
 
 
 class Words(pydantic.BaseModel):
@@ -100,7 +103,7 @@ def crops(folder: VQAFolder) -> dict[int, NDArray[np.uint8]]:
 
 
 def learn_regions(
-    folder: VQAFolder, cut: Mapping[int, NDArray[np.uint8]], epochs: int, rate: Callable[..., float]
+    folder: VQAFolder, cut: Mapping[int, NDArray[np.uint8]], epochs: int
 ) -> tuple[Words, RegionEncoder]:
     """Train a region encoder to tell the words of a folder's regions; random numbers come from torch's generator.
 
@@ -108,7 +111,6 @@ def learn_regions(
         folder: Whose regions.
         cut: What `crops` made of them.
         epochs: How often each region is seen.
-        rate: The share of the highest learning rate, given ``step`` and ``steps``.
 
     Raises:
         TaskError: there are no regions.
@@ -125,25 +127,30 @@ def learn_regions(
         for key, names in (("classes", words.categories), ("colours", words.colours), ("materials", words.materials))
         if names
     ]
-    encoder = RegionEncoder(words.counts).train()
-    steps = max(1, len(pixels) // BATCH)
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=RATE, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(rate, steps=epochs * steps))
-    for epoch in range(epochs):
-        report_progress("learn regions", epoch, epochs, "epochs")
-        for rows in torch.randperm(len(pixels)).tensor_split(steps):
-            _, logits = encoder(_varied(pixels[rows]))
-            losses = []
-            for part, target in zip(logits, targets, strict=True):
-                known = target[rows] >= 0
-                if known.any():
-                    losses.append(functional.cross_entropy(part[known], target[rows][known], label_smoothing=0.1))
-            optimiser.zero_grad()
-            torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-    report_progress("learn regions", epochs, epochs, "epochs")
-    return words, encoder.eval()
+    encoder = RegionEncoder(words.counts)
+
+    def measure(shared: Any, chosen: NDArray[np.int64]) -> tuple[torch.Tensor]:
+        _, logits = shared(_varied(pixels[chosen]))
+        losses = []
+        for part, target in zip(logits, targets, strict=True):
+            known = target[chosen] >= 0
+            if known.any():
+                losses.append(
+                    functional.cross_entropy(part[known], target[chosen][known], label_smoothing=LABEL_SMOOTHING)
+                )
+        return (torch.stack(losses).sum(),)
+
+    fit(
+        encoder,
+        len(pixels),
+        measure,
+        epochs=epochs,
+        batch_size=BATCH,
+        learning_rate=RATE,
+        weight_decay=WEIGHT_DECAY,
+        stage="learn regions",
+    )
+    return words, encoder
 
 
 def _varied(pixels: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,7 @@ Imports torch, so import it only when work is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -208,19 +207,3 @@ def _look_for_same(decoder: nn.TransformerDecoder) -> None:
         width = attention.embed_dim
         with torch.no_grad():
             attention.in_proj_weight[width : 2 * width] = attention.in_proj_weight[:width]
-
-
-@contextmanager
-def reproducible(seed: int, threads: int = 1) -> Iterator[None]:
-    """Make what is random inside the block depend on the seed alone; torch's generator is afterwards as it was.
-
-    Sums depend on how threads divide them, so their number is set too.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(before)

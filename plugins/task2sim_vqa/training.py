@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from task2sim_vqa.features import Seen
     from task2sim_vqa.networks import AnswerNetwork
 
-WARM_UP = 0.1
-
 
 class Config(pydantic.BaseModel):
     """How to train.
@@ -120,9 +118,9 @@ def _train(
     if swap:
         _check_common(folders)
     answers = _answers(splits, config.least)
-    from task2sim_vqa.networks import reproducible
+    from task2sim_training.surroundings import reproducible
 
-    with reproducible(spawn_seed(seed, "vqa train")):
+    with reproducible(spawn_seed(seed, "vqa train"), threads=1):
         return _fit(folders, splits, answers, swap, config, seed)
 
 
@@ -227,7 +225,7 @@ def _fit(
     given = None if config.region_encoder is None else open_regions(config.region_encoder)
     trained = None if config.text_encoder is None else trained_text(config.text_encoder)
     cut = [crops(folder) for folder in folders]
-    words, encoder = given or learn_regions(folders[-1], cut[-1], config.region_epochs, rate)
+    words, encoder = given or learn_regions(folders[-1], cut[-1], config.region_epochs)
     seen = [see(folder, some, encoder) for folder, some in zip(folders, cut, strict=True)]
     del cut
     if trained is not None:
@@ -280,6 +278,7 @@ def _learn(
     import torch
     from torch.nn import functional
 
+    from task2sim_training.loop import rate
     from task2sim_vqa.features import batch_of
     from task2sim_vqa.text import tokens
 
@@ -340,9 +339,3 @@ def _learn(
             )
     report_progress("learn", config.epochs, config.epochs, "epochs")
     return mean
-
-
-def rate(step: int, steps: int) -> float:
-    """Share of the highest learning rate in a step: a straight rise, then half a cosine down to nothing."""
-    done, warm_up = step + 0.5, WARM_UP * steps
-    return min(done / warm_up, 0.5 + 0.5 * math.cos(math.pi * max(0.0, done - warm_up) / (steps - warm_up)))

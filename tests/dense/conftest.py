@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from task2sim import ImageSet, ParameterSetting, RenderedDataset, Task
+from task2sim import ImageSet, RenderedDataset, Task
 from task2sim_dense.trainers import DenseTrainer, DetectionTrainer, SegmentationTrainer
 
 CATEGORIES = ("bright", "stripes")
@@ -49,17 +50,14 @@ def task() -> Task:
 def make_dataset(tmp_path: Path) -> Callable[..., RenderedDataset]:
     def make(count: int = 48, size: int = 32) -> RenderedDataset:
         images, labels, categories, instances = scenes(count, size, seed=1)
-        return RenderedDataset(
-            folder=tmp_path,
-            images=images,
-            labels=labels,
-            categories=CATEGORIES,
-            setting=ParameterSetting({}),
-            seed=0,
-            simulator="boxes 1",
-            instance_mask=instances,
-            category_mask=categories,
-        )
+        arrays = {"images": images, "labels": labels, "category_mask": categories, "instance_mask": instances}
+        folder = tmp_path / f"dataset-{count}-{size}"
+        folder.mkdir(exist_ok=True)
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
+        manifest = {"categories": CATEGORIES, "setting": {}, "seed": 0, "simulator": "boxes 1"}
+        (folder / "dataset.json").write_text(json.dumps({**manifest, "layers": ["category-mask", "instance-mask"]}))
+        return RenderedDataset.open(folder)
 
     return make
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from task2sim_dense.augmentation import scene_augmentation
 from task2sim_dense.centres import FURTHER, centre_loss, found_objects, targets_of
 from task2sim_dense.heads import mean_average_precision
-from task2sim_dense.networks import reproducible
 from task2sim_dense.objects import Objects, objects_of
+from task2sim_training.surroundings import reproducible
 
 
 def perfect(targets) -> torch.Tensor:

@@ -175,3 +175,12 @@ def test_widths_must_fit(trainer_of):
         trainer_of("detection", widths=(8, 8, 8))
     with pytest.raises(ValueError, match="multiples of 4"):
         trainer_of("segmentation", widths=(8, 8, 8, 10), layer_type="bottleneck")
+
+
+def test_several_processes_train_one_network(name, make_dataset, new_folder, trainer_of):
+    dataset = make_dataset()
+    together = trainer_of(name, epochs=8, processes=2).pretrain(dataset, 5, new_folder())
+    alone = trainer_of(name, epochs=8).pretrain(dataset, 5, new_folder())
+    assert (together.manifest.processes, alone.manifest.processes) == (2, 1)
+    assert together.manifest.loss == pytest.approx(alone.manifest.loss, rel=0.3)
+    assert not np.array_equal(together.features(dataset.images), alone.features(dataset.images))

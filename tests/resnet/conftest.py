@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from task2sim import ImageSet, ParameterSetting, RenderedDataset, Task
+from task2sim import ImageSet, RenderedDataset, Task
 from task2sim_resnet.trainer import ResNetTrainer
 
 CATEGORIES = ("dark", "stripes", "chequers")
@@ -33,15 +34,10 @@ def make_dataset(tmp_path: Path) -> Callable[..., RenderedDataset]:
         folder.mkdir()
         images, labels = images_and_labels(count, size, seed=1)
         np.save(folder / "images.npy", images)
-        return RenderedDataset(
-            folder=folder,
-            images=np.load(folder / "images.npy", mmap_mode="r"),
-            labels=labels,
-            categories=CATEGORIES,
-            setting=ParameterSetting({}),
-            seed=0,
-            simulator="textures 1",
-        )
+        np.save(folder / "labels.npy", labels)
+        manifest = {"categories": CATEGORIES, "setting": {}, "seed": 0, "simulator": "textures 1"}
+        (folder / "dataset.json").write_text(json.dumps(manifest))
+        return RenderedDataset.open(folder)
 
     return make
 

@@ -90,7 +90,7 @@ def test_training_and_features_are_computed_with_the_threads_of_the_configuratio
 ):
     import torch
 
-    from task2sim_resnet.preprocessing import Preprocessing
+    from task2sim_training.preprocessing import Preprocessing
 
     threads = set()
     normalise = Preprocessing.normalise
@@ -150,14 +150,12 @@ def test_no_batch_is_too_small_to_be_normalised(count, make_dataset, new_folder,
 
 
 def test_every_image_is_seen_once_an_epoch(make_dataset, new_folder, small_trainer, monkeypatch):
-    from task2sim_resnet import preprocessing
+    from task2sim_training.preprocessing import Preprocessing
 
     seen = []
-    pixels = preprocessing.Preprocessing.pixels
+    pixels = Preprocessing.pixels
     monkeypatch.setattr(
-        preprocessing.Preprocessing,
-        "pixels",
-        lambda self, images, device: seen.append(images) or pixels(self, images, device),
+        Preprocessing, "pixels", lambda self, images, device: seen.append(images) or pixels(self, images, device)
     )
     dataset = make_dataset(41)
     small_trainer(epochs=1).pretrain(dataset, 5, new_folder())
@@ -204,3 +202,21 @@ def test_a_missing_device_is_an_error(new_folder, small_trainer):
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, small_trainer):
     with pytest.raises(StoreError, match="can't write the backbone"):
         small_trainer().untrained(5, tmp_path / "missing")
+
+
+def test_several_processes_train_one_network(make_dataset, new_folder, small_trainer):
+    dataset = make_dataset(90)
+    trainer = small_trainer(epochs=12, learning_rate=5e-3, processes=2)
+    backbone = trainer.pretrain(dataset, 5, new_folder())
+    assert (backbone.manifest.processes, backbone.manifest.images) == (2, 90)
+    assert backbone.manifest.accuracy > 0.8
+    assert backbone.manifest.loss < 0.8
+    again = trainer.pretrain(dataset, 5, new_folder())
+    first, second = ((b.folder / "model.safetensors").read_bytes() for b in (backbone, again))
+    assert first == second
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(60, 7), (7, 64)])
+def test_batches_too_small_to_be_divided_are_refused(make_dataset, new_folder, small_trainer, images, batch_size):
+    with pytest.raises(ConfigError, match=r"processes: 4 processes can't divide batches of 7 images.*choose fewer"):
+        small_trainer(batch_size=batch_size, processes=4).pretrain(make_dataset(images), 5, new_folder())

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from task2sim_resnet.augmentation import scene_augmentation, task_augmentation
-from task2sim_resnet.networks import build, reproducible
-from task2sim_resnet.preprocessing import Preprocessing
-from task2sim_resnet.training import _rate, fit, predict
+from task2sim_resnet.networks import build
+from task2sim_resnet.training import fit_classifier, predict
+from task2sim_training.preprocessing import Preprocessing
+from task2sim_training.surroundings import reproducible
 
 SEEN = Preprocessing(image_size=32)
 
@@ -16,7 +15,7 @@ SEEN = Preprocessing(image_size=32)
 def _fitted(task, mode: bool = True):
     with reproducible(0, threads=1):
         network = build((1, 1), (8, 8), "basic", 8, task.classes).train(mode)
-        fit(
+        fit_classifier(
             network,
             task.train.images,
             task.train.labels,
@@ -41,18 +40,6 @@ def test_outputs_after_training_depend_on_each_image_alone(task):
 def test_training_does_not_depend_on_the_mode_a_network_was_left_in(task):
     first, second = (_fitted(task, mode).state_dict() for mode in (True, False))
     assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-@given(st.integers(1, 1000))
-def test_the_learning_rate_rises_to_its_highest_and_falls_to_nothing(steps):
-    rates = [_rate(step, steps) for step in range(steps)]
-    top = int(np.argmax(rates))
-    assert all(0 <= rate <= 1 for rate in rates)
-    assert top <= 0.1 * steps + 1
-    assert rates[:top] == sorted(rates[:top])
-    assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert max(rates) > 0.4
-    assert rates[-1] <= 0.7 / steps
 
 
 def test_augmentation_keeps_shape_and_range_and_differs_from_image_to_image():

@@ -18,7 +18,7 @@ from task2sim.cli import app
 from task2sim_vqa import training
 from task2sim_vqa.answerer import Answerer, open_answerer
 from task2sim_vqa.swapping import FeaturePool
-from task2sim_vqa.training import Config, evaluate, rate, train
+from task2sim_vqa.training import Config, evaluate, train
 
 FAST = Config(epochs=1, region_epochs=1, width=16, layers=1, heads=2, least=1)
 
@@ -225,14 +225,6 @@ def test_a_damaged_picture_or_model_is_named(tiny: Path, model: Path, tmp_path: 
 def test_a_wild_rate_is_named(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="learning_rate: training diverged in epoch"):
         train(tiny, tmp_path / "out", config=FAST.model_copy(update={"learning_rate": 1e30, "epochs": 3}))
-
-
-def test_the_rate_rises_and_falls() -> None:
-    rates = [rate(step, 100) for step in range(100)]
-    assert max(rates) == pytest.approx(1.0, abs=0.06)
-    assert rates.index(max(rates)) in range(8, 12)
-    assert rates[-1] < 0.001
-    assert rates[0] < 0.1
 
 
 def test_importing_the_commands_imports_nothing_heavy() -> None:

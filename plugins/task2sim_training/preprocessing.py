@@ -24,7 +24,8 @@ class Preprocessing:
     Attributes:
         image_size: Height and width the network sees, in pixels; images are squeezed to a square, so that nothing
             is cut off and cells of its maps lie where the picture's do.
-        mean: Red, green, blue, of values in [0, 1]; subtracted. ImageNet's, as most tools expect.
+        mean: Red, green, blue, of values in [0, 1]; subtracted. The usual ones of ImageNet, not a dataset's own, so
+            that all backbones see a task's images alike, and other tools as they always do.
         std: Red, green, blue; divided by.
     """
 

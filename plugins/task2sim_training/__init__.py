@@ -1,0 +1,1 @@
+"""What the components that train with torch have in common; a library, no plugin."""
