@@ -45,6 +45,11 @@ RESOLUTION = 128
 COLOURS = 8
 """In which an object of the target comes: were there one, its name would tell its colour."""
 
+TARGET_SETTING = (
+    "object_count=1,clutter=1,floor=1,background=1,camera_distance=1,camera_elevation=1,light_intensity=1"
+)
+"""Its meshes keep the materials they came with."""
+
 CATEGORIES = (
     "bed", "bicycle", "bookshelf", "bottle", "car", "chair", "lamp", "mug", "piano", "table", "telephone",
     "television", "tree", "umbrella",
@@ -113,13 +118,13 @@ def domains(arguments: argparse.Namespace) -> Results:
             print(f"{now - started:6.0f} s  {progress.stage} {progress.done}/{progress.total}", file=sys.stderr)
 
     results: Results = {}
-    for name, file, images, seed in (
-        ("source", source, arguments.source, 1),
-        ("target", target, arguments.target, 2),
+    for name, file, setting, images, seed in (
+        ("source", source, None, arguments.source, 1),
+        ("target", target, TARGET_SETTING, arguments.target, 2),
     ):
         print(name, file=sys.stderr)
         with progress_listener(show):
-            made = questions.generate(file, None, images, seed, False, out / name)
+            made = questions.generate(file, setting, images, seed, False, out / name)
         results[name] = {"images": made.images, "questions": made.questions}
     return results
 

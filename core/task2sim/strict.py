@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -30,8 +30,16 @@ class StrictModel(pydantic.BaseModel):
         known = [*cls.model_fields, *cls.read_before]
         unknown = [key for key in data if key not in cls.model_fields]
         if unknown:
-            raise ValidationError.from_exception_data(cls.__name__, [_unknown_key(key, known) for key in unknown])
+            below = cls.keys_below(data)
+            raise ValidationError.from_exception_data(
+                cls.__name__, [_unknown_key(key, known, below.get(str(key), ())) for key in unknown]
+            )
         return data
+
+    @classmethod
+    def keys_below(cls, data: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        """For keys that belong into a part of this mapping their paths: what is meant where one stands here."""
+        return {}
 
     @pydantic.field_validator("*", mode="wrap")
     @classmethod
@@ -50,10 +58,10 @@ class StrictModel(pydantic.BaseModel):
         return taken
 
 
-def _unknown_key(key: Any, known: list[str]) -> InitErrorDetails:
-    near = get_close_matches(str(key), known, 1, 0.5)
+def _unknown_key(key: Any, known: list[str], below: Sequence[str]) -> InitErrorDetails:
+    near = below or get_close_matches(str(key), known, 1, 0.6)
     if near:
-        mend = f"did you mean '{near[0]}'?"
+        mend = f"did you mean {' or '.join(map(repr, near))}?"
     elif known:
         mend = f"known keys are {', '.join(known)}"
     else:

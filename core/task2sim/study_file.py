@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias, get_args
 
@@ -10,6 +12,7 @@ from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from task2sim.choice import Chosen, Plugin
+from task2sim.errors import Task2SimError
 from task2sim.strict import StrictModel
 
 EXTENDS = "extends"
@@ -148,6 +151,20 @@ class StudyConfig(StrictModel):
         if not self.tasks.names:
             raise _wrong(("tasks",), "name one task or more")
         return self
+
+    @classmethod
+    def keys_below(cls, data: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+        """The keys of the plugins that are chosen, of `TasksConfig` and of `ComparisonConfig`."""
+        parts: dict[str, type[StrictModel]] = {"tasks": TasksConfig, "comparison": ComparisonConfig}
+        for key, kind in plugin_keys().items():
+            # What is wrong with a plugin is told once the unknown key is gone.
+            with suppress(ValidationError, Task2SimError):
+                parts[key] = type(Chosen.parse(kind, data.get(key, cls.model_fields[key].default)).config)
+        below: dict[str, list[str]] = {}
+        for part, model in parts.items():
+            for name in model.model_fields:
+                below.setdefault(name, []).append(f"{part}.{name}")
+        return below
 
     @model_serializer(mode="wrap")
     def _without_what_is_replaced(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -70,8 +70,12 @@ JUDGED = 30_000
 
 ON_BY_DEFAULT = (
     "object_count", "clutter", "floor", "background", "camera_distance", "camera_elevation", "light_intensity",
+    "materials",
 )  # fmt: skip
-"""What varies if no setting is given, as far as the simulator has it: things stand about upright in many places."""
+"""What varies if no setting is given, as far as the simulator has it: things stand about upright in many places.
+
+Any of them may be of any material: were mugs always ceramic, the question what a mug is made of would be its answer.
+"""
 NEEDED = frozenset({"scene-graph", "instance-mask"})
 
 

@@ -49,6 +49,7 @@ def fit_line(folder: Path, learning_rate: float = 0.1) -> None:
         seen=np.concatenate(seen),
         sizes=[len(batch) for batch in seen],
         listening=listening,
+        interface=[os.environ[f"{library}_SOCKET_IFNAME"] for library in ("GLOO", "NCCL")],
     )
 
 
@@ -125,6 +126,8 @@ def test_progress_of_the_first_is_passed_on(parts):
 def test_nothing_listens_beyond_this_machine(parts):
     for part in parts[0]:
         assert set(part["listening"].tolist()) <= {"127.0.0.1", "::1"}
+        # Where a machine's name means another address, only this keeps the libraries from it.
+        assert part["interface"].tolist() == ["lo", "lo"]
 
 
 def test_an_error_arrives_as_it_was_raised(tmp_path):
