@@ -31,7 +31,7 @@ def generate(
             "--setting",
             metavar="SETTING",
             help="default, everything-varied, random, or parameters such as object_count=1,floor=1 "
-            "[default: several upright objects of any material on a floor].",
+            "[default: several upright objects on a floor, in varied surroundings].",
             show_default=False,
         ),
     ] = None,

@@ -81,7 +81,8 @@ def number_of(view: View, things: Things, place: Place | None, visibility: float
     if place is None:
         return None if unsure else len(sure)
     reference = view.only(place.of, visibility)
-    if reference is None:
+    # There is no other tree to the left of the only tree.
+    if reference is None or things.within(place.of):
         return None
     count = 0
     for item in sure:

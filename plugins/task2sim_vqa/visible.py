@@ -54,6 +54,12 @@ COLOURS = {
 }
 """The eleven basic colour terms of English (Berlin and Kay, "Basic color terms", 1969) in typical sRGB."""
 COLOUR_NAMES = tuple(COLOURS)
+WITHOUT_HUE = frozenset({"black", "grey", "white"})
+HUE_IS_NOT, HUE_IS = 0.12, 0.25
+"""Saturation in CIELAB, chroma over its length with lightness: up to the first nobody sees a hue, from the second on
+all do. Between them a colour may be called grey or by its hue."""
+DARK = 12.0
+"""Lightness in CIELAB, of 100, up to which hues are not told apart."""
 
 MATERIALS = {
     "plastic": "plastic",
@@ -122,6 +128,7 @@ class SeenObject:
         category: Its category.
         visibility: Which share of it other objects leave to be seen; 0 if it is too small to be told for sure.
         colours: Shares of its pixels, or of its parts, by basic colour term; empty where colours can't be named.
+        unsure_colours: Shares of its pixels that may be called so, or by another term.
         materials: Shares of its surface by word for the material; None stands for those without a word.
         size: Diameter of its bounding sphere, in metres.
         position: Its centre in the world, in metres.
@@ -137,6 +144,7 @@ class SeenObject:
     category: str
     visibility: float
     colours: Mapping[str, float]
+    unsure_colours: Mapping[str, float]
     materials: Mapping[str | None, float]
     size: float
     position: tuple[float, float, float]
@@ -162,7 +170,8 @@ class SeenObject:
         share = self.colours.get(colour, 0.0)
         if share >= COLOUR_IS:
             return True
-        return False if self.colours and share <= COLOUR_IS_NOT else None
+        known = self.colours or self.unsure_colours
+        return False if known and share + self.unsure_colours.get(colour, 0.0) <= COLOUR_IS_NOT else None
 
     def is_made_of(self, material: str) -> bool | None:
         """Whether a person would say that it is made of this; None if that is not clear."""
@@ -184,6 +193,10 @@ class Things(NamedTuple):
     category: str | None = None
     colour: str | None = None
     material: str | None = None
+
+    def within(self, other: Things) -> bool:
+        """Whether whatever fits this description fits the other one too."""
+        return all(theirs is None or ours == theirs for ours, theirs in zip(self, other, strict=True))
 
     def fit(self, item: SeenObject, visibility: float) -> bool | None:
         """Whether an object fits; None if that is not clear, because less of it is seen than `visibility`."""
@@ -245,9 +258,9 @@ def look(
     else:
         width, height = 2.0 * intrinsics[0][2], 2.0 * intrinsics[1][2]
     objects = graph["objects"]
-    areas = shares = columns = None
+    areas = shares = unsure = columns = None
     if mask is not None:
-        areas, columns, shares = _measure(mask, rgb, 1 + max((item["number"] for item in objects), default=0))
+        areas, columns, shares, unsure = _measure(mask, rgb, 1 + max((item["number"] for item in objects), default=0))
     seen = []
     for item in objects:
         box = item["visible_box"]
@@ -266,13 +279,15 @@ def look(
         parts = item["parts"]
         materials = _shares((material_word(part["material"]), part) for part in parts)
         full = item["box"]
+        # What shows through glass is not its own colour.
+        is_glass = materials.get("glass", 0.0) > NOT_MADE_OF
         seen.append(
             SeenObject(
                 number=number,
                 category=item["category"],
                 visibility=visibility,
-                # What shows through glass is not its own colour.
-                colours={} if materials.get("glass", 0.0) > NOT_MADE_OF else _colours(parts, number, shares),
+                colours={} if is_glass else _colours(parts) if shares is None else _by_name(shares[number]),
+                unsure_colours={} if is_glass or unsure is None else _by_name(unsure[number]),
                 materials=materials or {None: 1.0},
                 size=float(item["size"]),
                 position=(float(x), float(y), float(z)),
@@ -316,20 +331,20 @@ def _shares(named: Iterable[tuple[Any, Mapping[str, Any]]]) -> dict[Any, float]:
     return {name: share / total for name, share in found.items()} if total > 0.0 else {}
 
 
-def _colours(
-    parts: Sequence[Mapping[str, Any]], number: int, shares: NDArray[np.float64] | None
-) -> Mapping[str, float]:
-    if shares is not None:
-        return {name: share for name, share in zip(COLOUR_NAMES, shares[number].tolist(), strict=True) if share > 0.0}
+def _colours(parts: Sequence[Mapping[str, Any]]) -> Mapping[str, float]:
     if any(part.get("colour_name") is None for part in parts):
         return {}
     return _shares((part["colour_name"], part) for part in parts)
 
 
+def _by_name(shares: NDArray[np.float64]) -> Mapping[str, float]:
+    return {name: share for name, share in zip(COLOUR_NAMES, shares.tolist(), strict=True) if share > 0.0}
+
+
 def _measure(
     mask: NDArray[np.uint16], rgb: NDArray[np.uint8] | None, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64] | None]:
-    """For each number of the mask: pixels, their mean column, and the shares of their colours."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """For each number of the mask: pixels, their mean column, and shares of colours, sure and unsure ones."""
     rows, columns = np.nonzero(mask)
     numbers = mask[rows, columns].astype(np.int64)
     count = max(count, int(numbers.max(initial=0)) + 1)
@@ -337,25 +352,49 @@ def _measure(
     filled = np.maximum(areas, 1)
     means = np.bincount(numbers, weights=columns + 0.5, minlength=count) / filled
     if rgb is None:
-        return areas, means, None
+        return areas, means, None, None
     binned = rgb[rows, columns] >> 3
-    terms = _colour_table()[binned[:, 0], binned[:, 1], binned[:, 2]]
     kinds = len(COLOUR_NAMES)
-    found = np.bincount(numbers * kinds + terms, minlength=count * kinds).reshape(count, kinds)
-    return areas, means, found / filled[:, None]
+
+    def shares(table: NDArray[np.int64]) -> NDArray[np.float64]:
+        terms = table[binned[:, 0], binned[:, 1], binned[:, 2]]
+        found = np.bincount(numbers * (kinds + 1) + terms, minlength=count * (kinds + 1)).reshape(count, kinds + 1)
+        named: NDArray[np.float64] = found[:, :kinds] / filled[:, None]
+        return named
+
+    sure, with_hue, without = _colour_tables()
+    return areas, means, shares(sure), shares(with_hue) + shares(without)
 
 
 @functools.cache
-def _colour_table() -> NDArray[np.int64]:
-    """The nearest basic colour term, in CIELAB, of every sRGB colour in steps of eight."""
+def _colour_tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """What every sRGB colour in steps of eight is called: for sure; else, perhaps, by its hue; and perhaps without.
+
+    Numbers of `COLOUR_NAMES`, of the nearest term in CIELAB; their count where there is none.
+    """
     from skimage.color import rgb2lab
 
     steps = (np.arange(32) * 8 + 4) / 255.0
     grid = rgb2lab(np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)).reshape(-1, 3)
-    terms = np.array([k for k, shades in enumerate(COLOURS.values()) for _ in shades])
-    named = rgb2lab(np.array([shade for shades in COLOURS.values() for shade in shades]) / 255.0)
-    nearest = np.stack([np.sum((grid - shade) ** 2, axis=1) for shade in named], axis=1).argmin(axis=1)
-    return np.asarray(terms[nearest].reshape(32, 32, 32), dtype=np.int64)
+    chroma = np.hypot(grid[:, 1], grid[:, 2])
+    saturation = np.where(grid[:, 0] > DARK, chroma / np.maximum(np.hypot(chroma, grid[:, 0]), 1e-9), 0.0)
+
+    def nearest(names: Iterable[str]) -> NDArray[np.int64]:
+        shades = [(COLOUR_NAMES.index(name), shade) for name in names for shade in COLOURS[name]]
+        named = rgb2lab(np.array([shade for _, shade in shades]) / 255.0)
+        far = np.stack([np.sum((grid - shade) ** 2, axis=1) for shade in named], axis=1)
+        return np.array([term for term, _ in shades], dtype=np.int64)[far.argmin(axis=1)]
+
+    with_hue, without = (
+        nearest(name for name in COLOUR_NAMES if name not in WITHOUT_HUE),
+        nearest(sorted(WITHOUT_HUE)),
+    )
+    none = len(COLOUR_NAMES)
+    sure = np.where(saturation <= HUE_IS_NOT, without, np.where(saturation >= HUE_IS, with_hue, none))
+    unsure = sure == none
+    tables = (sure, np.where(unsure, with_hue, none), np.where(unsure, without, none))
+    first, second, third = (table.reshape(32, 32, 32) for table in tables)
+    return first, second, third
 
 
 def distance(first: SeenObject, second: SeenObject) -> float:

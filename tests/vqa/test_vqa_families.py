@@ -245,3 +245,20 @@ def test_half_hidden_is_not_counted_nor_left_out() -> None:
 )
 def test_wordings(question: Question, texts: set[str]) -> None:
     assert {question.text(NOUNS, wording) for wording in range(question.wordings)} == texts
+
+
+@pytest.mark.parametrize(
+    ("things", "of", "asked"),
+    [
+        (Things("chair"), Things("chair"), False),
+        (Things("chair", "red"), Things("chair"), False),
+        (Things("chair"), Things("chair", "red"), True),
+        (Things(None, "red"), Things("chair"), True),
+        (Things(), Things("chair"), True),
+    ],
+)
+def test_nothing_is_looked_for_beside_the_only_one_of_its_kind(things: Things, of: Things, asked: bool) -> None:
+    """There is no other chair to the left of the only chair."""
+    view = View([seen(1, "chair", left=0.6, right=0.7, colours={"red": 1.0}), seen(2, "mug", left=0.1, right=0.2)])
+    for question in (Count(things, Place("left", of)), Exists(things, Place("left", of))):
+        assert (question.answer(view) is not None) is asked

@@ -73,18 +73,6 @@ def test_what_lies_in_the_folder(whole: Path) -> None:
         assert seen == boxed
 
 
-def test_things_are_of_any_material_unless_told_otherwise(whole: Path) -> None:
-    """Else the name of a thing would tell what it is made of, and no question about it could be asked."""
-    made_of: dict[str, set[str]] = {}
-    for path in whole.glob("scenes/*"):
-        for line in path.open():
-            for item in json.loads(line)["scene"]["objects"]:
-                made_of.setdefault(item["category"], set()).add(
-                    max(item["parts"], key=lambda p: p["share"])["material"]
-                )
-    assert min(len(materials) for materials in made_of.values()) > 4
-
-
 def test_twins_are_asked_the_same(whole: Path) -> None:
     split = read_split(whole / "questions.json", whole / "annotations.json")
     texts = {entry["question_id"]: entry for entry in split.questions}

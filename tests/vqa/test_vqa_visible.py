@@ -42,6 +42,31 @@ def test_colours_are_those_of_the_pixels(rgb: tuple[int, int, int], name: str) -
     assert item.has_colour("red" if name != "red" else "blue") is False
 
 
+@pytest.mark.parametrize(
+    ("rgb", "may_be"),
+    [
+        ((167, 118, 122), {"pink", "red", "brown"}),
+        ((126, 164, 146), {"green"}),
+        ((144, 145, 119), {"green", "brown", "yellow"}),
+        ((101, 135, 142), {"blue", "green"}),
+        ((55, 79, 100), {"blue"}),
+        ((55, 38, 22), {"brown"}),
+    ],
+)
+def test_what_has_a_hue_is_never_called_grey(rgb: tuple[int, int, int], may_be: set[str]) -> None:
+    (item,) = look(graph_of([graph_object(1, "mug", [20, 20, 60, 60])]), *picture((1, (20, 20, 60, 60), rgb))).objects
+    assert item.colour in {*may_be, None}
+    assert item.has_colour("grey") is not True
+    assert any(item.has_colour(name) is not False for name in may_be)
+
+
+def test_between_grey_and_a_hue_is_either() -> None:
+    graph = graph_of([graph_object(1, "mug", [20, 20, 60, 60])])
+    (item,) = look(graph, *picture((1, (20, 20, 60, 60), (104, 122, 142)))).objects
+    assert item.colour is None
+    assert (item.has_colour("grey"), item.has_colour("blue"), item.has_colour("red")) == (None, None, False)
+
+
 def test_a_colour_that_is_not_clear_is_not_named() -> None:
     graph = graph_of([graph_object(1, "mug", [20, 20, 60, 60])])
     mask, rgb = picture((1, (20, 20, 60, 60), (200, 20, 20)))

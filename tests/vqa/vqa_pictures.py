@@ -18,6 +18,7 @@ def seen(number: int = 1, category: str = "mug", **changes: Any) -> SeenObject:
         "category": category,
         "visibility": 1.0,
         "colours": {"red": 0.9, "black": 0.1},
+        "unsure_colours": {},
         "materials": {"wood": 1.0},
         "size": 0.5,
         "position": (0.0, 0.0, 0.0),
