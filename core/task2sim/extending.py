@@ -10,7 +10,7 @@ from typing import Any
 from task2sim.errors import ConfigError
 from task2sim.interpolation import Interpolation
 from task2sim.study_file import EXTENDS, plugin_keys
-from task2sim.yaml_file import Location, nearest_place, read_yaml
+from task2sim.yaml_file import Location, is_file, nearest_place, read_yaml
 
 STUDIES = Path(__file__).parent / "studies"
 """Study files that ship with task2sim; a study is named by its stem."""
@@ -34,7 +34,7 @@ def find_study(name: str, beside: Path | None = None) -> Path:
     path = Path(name).expanduser()
     if beside is not None:
         path = beside / path
-    if path.is_file():
+    if is_file(path):
         return path
     if name in shipped_studies():
         return STUDIES / f"{name}.yaml"

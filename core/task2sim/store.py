@@ -68,7 +68,7 @@ def writing(place: Path) -> Iterator[None]:
         raise disk_error(error, str(place)) or StoreError(
             f"can't write here: {error.strerror or error}",
             place=str(error.filename or place),
-            mend=f"choose another folder with --runs, --store or {ENVIRONMENT}",
+            mend=f"choose another folder, as with --runs, --ablations, --out, --store or {ENVIRONMENT}",
         ) from error
 
 

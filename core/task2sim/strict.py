@@ -45,7 +45,15 @@ class StrictModel(pydantic.BaseModel):
     @classmethod
     def _take_no_truth_for_a_number(cls, value: Any, handler: pydantic.ValidatorFunctionWrapHandler) -> Any:
         if not isinstance(value, bool):
-            return handler(value)
+            taken = handler(value)
+            if isinstance(value, list | tuple) and isinstance(taken, list | tuple) and len(value) == len(taken):
+                wrong = [n for n, pair in enumerate(zip(value, taken, strict=True)) if _is_truth_taken_for(*pair)]
+                if wrong:
+                    raise ValidationError.from_exception_data(
+                        cls.__name__,
+                        [InitErrorDetails(type="int_type", loc=(n,), input=value[n]) for n in wrong],
+                    )
+            return taken
         # YAML reads `yes` and `on` as truth values, and pydantic would read those as 1.
         try:
             taken = handler(value)
@@ -53,9 +61,13 @@ class StrictModel(pydantic.BaseModel):
             if {entry["type"] for entry in error.errors()} <= _BOUNDS:
                 raise PydanticKnownError("int_type") from None
             raise
-        if isinstance(taken, int | float) and not isinstance(taken, bool):
+        if _is_truth_taken_for(value, taken):
             raise PydanticKnownError("int_type" if isinstance(taken, int) else "float_type")
         return taken
+
+
+def _is_truth_taken_for(value: Any, taken: Any) -> bool:
+    return isinstance(value, bool) and isinstance(taken, int | float) and not isinstance(taken, bool)
 
 
 def _unknown_key(key: Any, known: list[str], below: Sequence[str]) -> InitErrorDetails:

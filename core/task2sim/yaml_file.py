@@ -14,11 +14,22 @@ Location: TypeAlias = tuple[str | int, ...]
 """Keys and positions that lead to a value, such as ``("tasks", "seen", 0)``."""
 
 
+MOST_VALUES = 200_000
+
+
 def nearest_place(places: Mapping[Location, str], location: Location, source: str) -> str:
     """The place of a location, or of the nearest one around it that the file has."""
     while location and location not in places:
         location = location[:-1]
     return places.get(location, source)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def read_yaml(path: Path) -> tuple[Any, dict[Location, str]]:
@@ -49,6 +60,8 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, str]]:
 
 
 def _construct(node: yaml.Node, path: Path, location: Location, places: dict[Location, str]) -> Any:
+    if len(places) > MOST_VALUES:  # a few aliases of aliases can stand for any number
+        raise ConfigError(f"this holds more than {MOST_VALUES:,} values", place=str(path), mend="write less into it")
     if isinstance(node, yaml.MappingNode):
         data: dict[Any, Any] = {}
         lines: dict[Any, int] = {}
@@ -76,7 +89,12 @@ def _construct(node: yaml.Node, path: Path, location: Location, places: dict[Loc
         return items
     loader = yaml.SafeLoader("")
     try:
-        return loader.construct_object(node, deep=True)
+        if node.tag == "tag:yaml.org,2002:timestamp":
+            return node.value  # No key takes a date; what looks like one is a text.
+        value = loader.construct_object(node, deep=True)
+        if not isinstance(value, str | int | float | bool | None):
+            raise ValueError(f"{node.tag.rpartition(':')[2]} is no type of these files")
+        return value
     except (yaml.YAMLError, ValueError) as error:
         place = f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
         problem = getattr(error, "problem", None) or error

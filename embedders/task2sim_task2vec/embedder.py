@@ -182,7 +182,7 @@ def balanced_sample(task: Task, count: int, generator: np.random.Generator) -> N
     if len(labels) < 2 * len(sizes):
         raise TaskError(
             f"task {task.name!r} has {len(labels)} training images for {len(sizes)} classes, too few to fit a head",
-            mend="give it at least two a class",
+            mend="give it at least two a class, or choose another embedder, such as one-hot",
         )
     order = generator.permutation(len(labels))
     # The k-th image of each class comes before every class's (k+1)-th.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from task2sim import RenderedDataset, StoreError, report_progress
 from task2sim.layers import ARRAY_LAYERS
+from task2sim.locking import sole_writer
 
 MANIFEST = "manifest.json"
 _UNFINISHED = "manifest.json.unfinished"
@@ -44,9 +45,9 @@ def export(
         layers: The layers that are exported.
 
     Raises:
-        StoreError: the folder holds something else or can't be written.
+        StoreError: the folder holds something else or can't be written, or another process writes into it.
     """
-    with _as_store_error(folder):
+    with sole_writer(folder), _as_store_error(folder):
         manifest = json.loads(json.dumps(_manifest(dataset, sorted(layers), keys)))
         _check_folder(folder, manifest)
         if not (folder / MANIFEST).exists():

@@ -185,7 +185,9 @@ def read_content(folder: Path) -> Content:
     """
     if not (folder / RESULTS).is_file():
         raise StoreError(
-            f"this is no run folder: {RESULTS} is missing", place=str(folder), mend="name a folder in runs/"
+            f"this is no run folder: {RESULTS} is missing",
+            place=str(folder),
+            mend="name a folder in runs/ or ablations/",
         )
     results = Results(folder / RESULTS)
     table = final_table(results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -58,9 +59,9 @@ class DenseFolderTasks(TaskSource):
         for number, path in enumerate(listing.images):
             images[number] = read_image(path, size)
             place = self._folder / "masks" / f"{path.stem}.png"
-            masks[number] = _read_mask(place, path, size)
+            masks[number], largest = _read_mask(place, path, size)
             if listing.objects is None:
-                _check_classes(masks[number], listing.classes, place)
+                _check_classes(largest, listing.classes, place)
             else:
                 categories[number] = _classes_of(masks[number], listing.objects.get(path.stem, {}), place)
             labels[number] = _largest(masks[number], categories[number], place)
@@ -180,7 +181,11 @@ def _read_objects(path: Path, classes: int, images: list[Path]) -> dict[str, dic
         str(int(path.stem)): path.stem for path in images if path.stem.isdecimal()
     }
     found: dict[str, dict[int, int]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise TaskError("this is not UTF-8", place=str(path), mend="save it as UTF-8") from None
+    with io.StringIO(text, newline="") as file:
         for line, row in enumerate(csv.DictReader(file), 2):
             try:
                 image, number, kind = names.get(str(row["image"])), int(row["object"]), int(row["class"])
@@ -194,13 +199,21 @@ def _read_objects(path: Path, classes: int, images: list[Path]) -> dict[str, dic
                 raise TaskError(
                     f"there is no class {kind}", place=f"{path}:{line}", mend=f"1 to {classes} are in classes.json"
                 )
-            if image is not None:  # images may have been removed
-                found.setdefault(image, {})[number] = kind
+            if image is not None and found.setdefault(image, {}).setdefault(number, kind) != kind:  # it may be gone
+                raise TaskError(
+                    f"object {number} of image {image} is of class {kind} here, and of {found[image][number]} above",
+                    place=f"{path}:{line}",
+                    mend="remove one of the rows",
+                )
     return found
 
 
-def _read_mask(path: Path, picture: Path, size: int) -> NDArray[np.uint16]:
-    """Read a mask as a square, cut out as `read_image` cuts the picture; no numbers are mixed."""
+def _read_mask(path: Path, picture: Path, size: int) -> tuple[NDArray[np.uint16], int]:
+    """Read a mask as a square, cut out as `read_image` cuts the picture; no numbers are mixed.
+
+    Returns:
+        The square, and the largest number of the whole mask: small things are lost in a small square.
+    """
     try:
         with Image.open(picture) as image:
             due = ImageOps.exif_transpose(image).size
@@ -208,7 +221,7 @@ def _read_mask(path: Path, picture: Path, size: int) -> NDArray[np.uint16]:
             kind, held = mask.mode, mask.size
             if kind in ("P", "L", "I;16") and held == due:
                 square = ImageOps.fit(mask, (size, size), Image.Resampling.NEAREST)
-                return np.asarray(square).astype(np.uint16)
+                return np.asarray(square).astype(np.uint16), int(np.asarray(mask).max())
     except Exception as error:  # Pillow's decoders raise whatever they stumble over in a damaged file
         raise TaskError("can't read the mask", place=str(path), mend="replace this file") from error
     if held != due:
@@ -224,10 +237,10 @@ def _read_mask(path: Path, picture: Path, size: int) -> NDArray[np.uint16]:
     )
 
 
-def _check_classes(mask: NDArray[np.uint16], classes: tuple[str, ...], path: Path) -> None:
-    if mask.max() > len(classes):
+def _check_classes(largest: int, classes: tuple[str, ...], path: Path) -> None:
+    if largest > len(classes):
         raise TaskError(
-            f"a pixel is {mask.max()}, and classes.json ends at {len(classes)}",
+            f"a pixel is {largest}, and classes.json ends at {len(classes)}",
             place=str(path),
             mend="add the class, or correct the mask; 0 is background",
         )

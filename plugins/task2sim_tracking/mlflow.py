@@ -61,18 +61,20 @@ class MLflow(Component):
         require_extra("mlflow", "mlflow", "sqlalchemy", "alembic")
         self._config = config
         self._curves = Curves()
+        self._run_id: str | None = None
 
     @hookimpl
     def task2sim_study_start(self, run: Run) -> None:
         """Begin a run in MLflow, or take it up."""
         self._curves = Curves()
+        self._run_id = None  # Until there is one nothing is told: what failed once is warned of once.
         self._client = _client(self._config.uri or f"sqlite:///{run.folder.absolute().parent / DATABASE}")
-        self._run_id = self._begin(run, self._experiment(run))
-        known = self._client.get_run(self._run_id)
+        begun = self._begin(run, self._experiment(run))
+        known = self._client.get_run(begun)
         self._known = {
             (metric.key, metric.step)
             for name in known.data.metrics
-            for metric in self._client.get_metric_history(self._run_id, name)
+            for metric in self._client.get_metric_history(begun, name)
         }
         from mlflow.entities import Param
 
@@ -82,7 +84,8 @@ class MLflow(Component):
             if _name(name) not in known.data.params
         ]
         for start in range(0, len(parameters), BATCH):
-            self._client.log_batch(self._run_id, params=parameters[start : start + BATCH])
+            self._client.log_batch(begun, params=parameters[start : start + BATCH])
+        self._run_id = begun
 
     @hookimpl
     def task2sim_task_embedded(self, run: Run, embedding: TaskEmbedding) -> None:
@@ -103,6 +106,8 @@ class MLflow(Component):
     @hookimpl(trylast=True)
     def task2sim_study_end(self, run: Run) -> None:
         """Write predictions, the final table and the report, and end MLflow's run."""
+        if self._run_id is None:
+            return
         self._log(0, final_numbers(run))
         self._client.log_text(self._run_id, final_markdown(run), "final_table.md")
         self._client.log_dict(self._run_id, predicted_settings(run), "predicted_settings.json")
@@ -112,6 +117,8 @@ class MLflow(Component):
         self._client.set_terminated(self._run_id)
 
     def _log(self, step: int, numbers: dict[str, float]) -> None:
+        if self._run_id is None:
+            return
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
@@ -154,6 +161,9 @@ class MLflow(Component):
 def _client(uri: str) -> Any:
     # task2sim tells nobody that it is used.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A server that is not there would be asked for minutes, while the study waits.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):

@@ -59,3 +59,14 @@ class TrainingConfig(ComponentConfig):
         if layer_type == "bottleneck" and any(width % 4 for width in info.data.get("widths", ())):
             raise ValueError("bottleneck blocks need widths that are multiples of 4")
         return layer_type
+
+    @field_validator("processes")
+    @classmethod
+    def _batches_can_be_divided(cls, processes: int | str, info: ValidationInfo) -> int | str:
+        batch_size = info.data.get("batch_size")
+        if isinstance(processes, int) and batch_size is not None and batch_size < 2 * processes:
+            raise ValueError(
+                f"{processes} processes can't divide batches of {batch_size} images: each needs two or more; choose "
+                "fewer processes or a greater batch_size"
+            )
+        return processes

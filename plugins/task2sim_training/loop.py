@@ -83,9 +83,12 @@ def fit(
             totals = sums if totals is None else totals + sums
         assert totals is not None
         means = tuple((part.sum(totals) / count).tolist())
-        if not math.isfinite(means[0]):
+        # The last step may ruin the weights after the last loss was measured.
+        finite = all(bool(value.isfinite().all()) for value in network.state_dict().values())
+        if not (math.isfinite(means[0]) and finite):
+            what = "weights are not finite" if math.isfinite(means[0]) else f"loss is {means[0]}"
             raise ConfigError(
-                f"training diverged in epoch {epoch}: the loss is {means[0]}",
+                f"training diverged in epoch {epoch}: the {what}",
                 place="learning_rate",
                 mend=f"try a lower one than {learning_rate:g}",
             )

@@ -47,12 +47,11 @@ class TorchTrainer(Trainer, Generic[Saved]):
             raise ConfigError(
                 f"can't pre-train on {len(dataset)} images", place=str(dataset.folder), mend="render two or more"
             )
-        if min(len(dataset), config.batch_size) < 2 * processes:
+        if (batch := min(len(dataset), config.batch_size)) < 2 * processes:  # as with auto, or few images
             raise ConfigError(
-                f"{processes} processes can't divide batches of {min(len(dataset), config.batch_size)} images: each "
-                "needs two or more",
+                f"{processes} processes can't divide batches of {batch} images: each needs two or more",
                 place="processes",
-                mend="choose fewer processes or a greater batch_size",
+                mend="choose fewer processes, a greater batch_size or more images",
             )
         if processes == 1:
             self._pretrain(dataset, seed, folder)

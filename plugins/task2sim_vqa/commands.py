@@ -204,6 +204,8 @@ def evaluate(
 
     if out is not None and out.exists():
         raise StoreError("this exists", place=str(out), mend="choose another file")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise StoreError("there is no such folder", place=str(out.parent), mend="make it, or choose another file")
     console = Console()
     with interruptible("starts anew"), ConsoleObserver(console) as observer, progress_listener(observer.show):
         result = evaluate_answerer(model, folder)

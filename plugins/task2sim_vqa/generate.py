@@ -27,6 +27,7 @@ from task2sim import (
     SceneSimulator,
     Simulator,
     StoreError,
+    Task2SimError,
     report_progress,
     spawn_seed,
 )
@@ -34,6 +35,7 @@ from task2sim.choice import Chosen
 from task2sim.components import ComponentSpec, close_components
 from task2sim.config import StudyFile
 from task2sim.generate import parse_setting
+from task2sim.locking import sole_writer
 from task2sim.progress import ProgressSum, progress_of
 from task2sim.randomisation import randomise
 from task2sim.registry import plugin_call
@@ -165,11 +167,17 @@ def generate(file: StudyFile, setting: str | None, images: int, seed: int, twins
         "seed": seed,
         "twins": twins,
     }
-    _prepare(folder, manifest)
-    if not (folder / MANIFEST).exists():
-        _fill(file, ComponentSpec.of(chosen), point, images, seed, twins, folder)
-        (folder / UNFINISHED).replace(folder / MANIFEST)
-        shutil.rmtree(folder / "shards", ignore_errors=True)
+    with sole_writer(folder):
+        is_new = not folder.exists()
+        _prepare(folder, manifest)
+        if not (folder / MANIFEST).exists():
+            try:
+                _fill(file, ComponentSpec.of(chosen), point, images, seed, twins, folder)
+            except Task2SimError:
+                _leave_nothing(folder, is_new)
+                raise
+            (folder / UNFINISHED).replace(folder / MANIFEST)
+            shutil.rmtree(folder / "shards", ignore_errors=True)
     result = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     guesses = tuple(Guess(**guess) for guess in result["guesses"])
     return Generated(images, result["twins"], result["questions"], refused, guesses)
@@ -215,6 +223,14 @@ def _prepare(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise StoreError(
             f"can't write here: {error.strerror or error}", place=str(folder), mend="choose another folder"
         ) from error
+
+
+def _leave_nothing(folder: Path, is_new: bool) -> None:
+    """Clear a folder away of which nothing but its beginning was written."""
+    if [entry.name for entry in folder.iterdir()] == [UNFINISHED]:
+        (folder / UNFINISHED).unlink()
+        if is_new:
+            folder.rmdir()
 
 
 def _fill(

@@ -383,12 +383,11 @@ def _colour_tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.i
         shades = [(COLOUR_NAMES.index(name), shade) for name in names for shade in COLOURS[name]]
         named = rgb2lab(np.array([shade for _, shade in shades]) / 255.0)
         far = np.stack([np.sum((grid - shade) ** 2, axis=1) for shade in named], axis=1)
-        return np.array([term for term, _ in shades], dtype=np.int64)[far.argmin(axis=1)]
+        terms = np.array([term for term, _ in shades], dtype=np.int64)
+        return np.asarray(terms[far.argmin(axis=1)], dtype=np.int64)
 
-    with_hue, without = (
-        nearest(name for name in COLOUR_NAMES if name not in WITHOUT_HUE),
-        nearest(sorted(WITHOUT_HUE)),
-    )
+    with_hue = nearest(name for name in COLOUR_NAMES if name not in WITHOUT_HUE)
+    without = nearest(sorted(WITHOUT_HUE))
     none = len(COLOUR_NAMES)
     sure = np.where(saturation <= HUE_IS_NOT, without, np.where(saturation >= HUE_IS, with_hue, none))
     unsure = sure == none

@@ -236,10 +236,12 @@ def whole_file(path: Path) -> Iterator[TextIO]:
 
 def _entries(path: Path, key: str) -> list[Mapping[str, Any]]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             data = json.load(file)
     except OSError as error:
-        raise TaskError(f"can't read this: {error.strerror or error}", place=str(path)) from None
+        raise TaskError(
+            f"can't read this: {error.strerror or error}", place=str(path), mend=f"give a file of VQA v2 {key}"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise TaskError(f"this is not JSON: {error}", place=str(path), mend=f"give VQA v2 {key}") from None
     entries = data.get(key) if isinstance(data, dict) else None
@@ -292,3 +294,9 @@ def _check_keys(entry: Any, kinds: Mapping[str, type], place: str) -> None:
         if type(entry[key]) is not kind:
             name = {int: "a whole number", str: "a text", list: "a list"}[kind]
             raise TaskError(f"{key} is {json.dumps(entry[key])[:40]} and not {name}", place=place)
+        if kind is str:
+            try:
+                entry[key].encode()
+            except UnicodeEncodeError:
+                shown = json.dumps(entry[key])[:40]
+                raise TaskError(f"{key} {shown} holds half of a character", place=place, mend="correct it") from None

@@ -156,6 +156,41 @@ def test_what_is_set_belongs_to_the_base() -> None:
         plan("vary: {policy: [toy, random]}\n", "pretrainings=many")
 
 
+def test_seeds_are_those_of_the_file_or_that_of_the_base() -> None:
+    assert "seed: 3" in Path("base.yaml").read_text()
+    assert [cell.seed for cell in plan("vary: {pretrainings: [2]}\n").cells] == [3]
+    assert [cell.seed for cell in plan("vary: {pretrainings: [2]}\nseeds: [0]\n").cells] == [0]
+    with pytest.raises(ConfigError, match="--set seed=4: an ablation's seeds are its own; change 'seeds'"):
+        plan("vary: {pretrainings: [2]}\n", "seed=4")
+
+
+def test_a_date_can_be_a_level() -> None:
+    assert rows("vary: {policy: {2020-01-01: toy, b: random}}\n") == ["policy=2020-01-01", "policy=b"]
+
+
+def test_names_that_no_file_can_have_are_no_files() -> None:
+    with pytest.raises(ConfigError, match="there is no such ablation file"):
+        load_ablation(Path("x" * 5000))
+    with pytest.raises(ConfigError, match="there is no study file"):
+        plan(f"study: {'x' * 5000}\n")
+    Path("empty.yaml").touch()
+    with pytest.raises(ConfigError, match=r"empty.yaml: (?!there is no)"):
+        plan("study: empty.yaml\n")
+    Path("folder.yaml").mkdir()
+    with pytest.raises(ConfigError, match=r"there is no such ablation file(?!.*did you mean)"):
+        load_ablation(Path("folder.yaml"))
+
+
+def test_aliases_do_not_explode() -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [
+        f"{new}: &{new} [{', '.join(['*' + old] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
+    Path("ablation.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="this holds more than 200,000 values"):
+        load_ablation(Path("ablation.yaml"))
+
+
 def test_the_resolved_file_makes_the_same_cells() -> None:
     text = (
         "vary: {policy: [toy, {type: fixed, setting: {materials: 1}}], pretrainings: [2, 3]}\nseeds: [1, 2]\n"

@@ -121,7 +121,7 @@ def test_tasks_and_embeddings_come_back_as_they_were(store: Store) -> None:
 
 def test_a_store_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"can't write here.*choose another folder with --runs, --store"):
+    with pytest.raises(StoreError, match=r"can't write here.*choose another folder, as with --runs, --ablations"):
         Store(tmp_path / "file" / "store")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from task2sim import ParameterSetting, Progress, RenderedDataset, StoreError
+from task2sim.locking import sole_writer
 from task2sim.progress import progress_listener
 from task2sim_exporters.image_folder import ImageFolder
 
@@ -186,3 +188,14 @@ def test_category_that_names_no_folder(tmp_path: Path, name: str) -> None:
 def test_bad_config(values: dict[str, Any]) -> None:
     with pytest.raises(pydantic.ValidationError):
         ImageFolder.Config(**values)
+
+
+def test_two_at_a_time_do_not_mix(tmp_path: Path) -> None:
+    with (
+        sole_writer(tmp_path),
+        ThreadPoolExecutor() as other,
+        pytest.raises(StoreError, match="another process writes into this folder; wait until it has ended"),
+    ):
+        other.submit(write, dataset(), tmp_path).result()
+    write(dataset(), tmp_path)
+    assert not list(tmp_path.rglob("*.lock"))

@@ -181,3 +181,8 @@ def test_importing_draws_nothing() -> None:
 def test_no_display_is_touched(drawn: dict[str, Drawing]) -> None:
     found: Any = sys.modules.get("matplotlib.pyplot")
     assert found is None or not found.get_fignums()
+
+
+@pytest.mark.parametrize("text", ["日本", "🙂", "größe 大"])
+def test_what_the_font_lacks_has_a_width(text: str) -> None:
+    assert 0 < figures._width(text, 7.5) < 1

@@ -292,6 +292,20 @@ def test_hostile_labels_go_through(tmp_path: Path) -> None:
     assert {row["tasks.unseen"] for row in records(folder / "main.csv")} == {"[a, b] & 5%", "x_y|z", "{c}\\"}
 
 
+def test_rows_whose_baseline_is_left_out_are_none_themselves(tmp_path: Path) -> None:
+    small = "policy=random, pretrainings=small"
+    folder = made(tmp_path, unplanned=[small], missing=[(small, seed) for seed in range(3)])
+    lines = [line for line in (folder / "main.md").read_text().splitlines() if "| baseline |" in line]
+    assert lines
+    assert all(line.startswith("| random | large |") for line in lines)
+
+
+def test_latex_says_what_compiles_it(tmp_path: Path) -> None:
+    assert "LuaLaTeX" not in (made(tmp_path / "plain", seen=0) / "main.tex").read_text().split("\\begin")[0]
+    folder = made(tmp_path / "other", vary={"tasks.unseen": {"größe": 1, "日本": 2}}, baseline={}, unseen=6, seen=0)
+    assert "LuaLaTeX" in (folder / "main.tex").read_text().split("\\begin")[0]
+
+
 def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made(tmp_path)
     before = written(tmp_path)

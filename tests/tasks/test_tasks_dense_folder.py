@@ -107,6 +107,14 @@ def test_values_beyond_the_classes_are_named(tmp_path: Path) -> None:
     assert "000003.png: a pixel is 3, and classes.json ends at 2" in fails(tmp_path)
 
 
+def test_a_value_beyond_the_classes_is_found_however_small(tmp_path: Path) -> None:
+    path = write(tmp_path, size=(64, 64)) / "masks" / "000003.png"
+    mask = np.array(Image.open(path))
+    mask[1, 1] = 200
+    Image.fromarray(mask).save(path)
+    assert "000003.png: a pixel is 200, and classes.json ends at 2" in fails(tmp_path)
+
+
 def test_coloured_damaged_and_empty_masks_are_named(tmp_path: Path) -> None:
     path = write(tmp_path) / "masks" / "000003.png"
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(path)
@@ -126,6 +134,10 @@ def test_objects_must_have_classes_that_there_are(tmp_path: Path) -> None:
     assert "000009.png: objects.csv does not tell of which class object 2 is" in fails(tmp_path)
     objects.write_text("\n".join(["image,object,class", *rows, "3,3,9"]) + "\n")
     assert "objects.csv:22: there is no class 9; 1 to 2 are in classes.json" in fails(tmp_path)
+    objects.write_text("\n".join(["image,object,class", *rows, "3,2,1"]) + "\n")
+    assert "objects.csv:22: object 2 of image 000003 is of class 1 here, and of 2 above" in fails(tmp_path)
+    objects.write_bytes("image,object,class\n0,1,1\né,1,1\n".encode("latin-1"))
+    assert "objects.csv: this is not UTF-8; save it as UTF-8" in fails(tmp_path)
     objects.write_text("\n".join(["image,class", *rows]) + "\n")
     assert "objects.csv:2: this row does not say which class" in fails(tmp_path)
 

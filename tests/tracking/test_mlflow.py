@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,17 @@ def test_mlflow_takes_every_name(name: str) -> None:
 def test_different_names_stay_different() -> None:
     names = ["a+b", "a-b", "a b", "a:b", "a,b"]
     assert len({ours._name(name) for name in names}) == len(names)
+
+
+def test_what_cannot_be_reached_is_warned_of_once(start: StartStudy) -> None:
+    run, warnings = start("[{type: mlflow, uri: 'no-such-scheme://x'}]")
+    assert final_table(run.results)
+    assert len(warnings) == 1
+
+
+def test_a_server_that_is_not_there_holds_nobody_up(start: StartStudy) -> None:
+    begun = time.monotonic()
+    run, warnings = start("[{type: mlflow, uri: 'http://127.0.0.1:9'}]")
+    assert final_table(run.results)
+    assert len(warnings) == 1
+    assert time.monotonic() - begun < 60

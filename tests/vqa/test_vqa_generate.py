@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from task2sim import ConfigError, ParameterError, StoreError
 from task2sim.cli import app
 from task2sim.config import StudyFile, load_study
+from task2sim.locking import sole_writer
 from task2sim_vqa import generate as module
 from task2sim_vqa.generate import FIRST_IMAGE, FIRST_TWIN, generate
 from task2sim_vqa.vqa_v2 import read_split
@@ -171,7 +173,16 @@ def test_one_object_is_too_few(tmp_path: Path) -> None:
         generate(study(), "background=1", 4, 0, False, tmp_path / "one")
     assert caught.value.place == "--setting"
     assert "object_count" in caught.value.mend
-    assert not (tmp_path / "one" / "vqa.json").exists()
+    assert not (tmp_path / "one").exists()
+
+
+def test_two_at_a_time_do_not_mix(tmp_path: Path) -> None:
+    with (
+        sole_writer(tmp_path / "shared"),
+        ThreadPoolExecutor() as other,
+        pytest.raises(StoreError, match="another process writes into this folder; wait until it has ended"),
+    ):
+        other.submit(generate, study(), None, 2, 0, False, tmp_path / "shared").result()
 
 
 def test_simulators_that_do_not_suit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,7 @@ Change = Callable[[list[dict[str, Any]], list[dict[str, Any]]], Any]
         (lambda q, a: q[0].update(image_id="7"), "questions[0]", 'image_id is "7" and not a whole number'),
         (lambda q, a: q[0].update(question_id=True), "questions[0]", "question_id is true and not a whole number"),
         (lambda q, a: q[0].update(question=" "), "questions[0]", "the question is empty"),
+        (lambda q, a: q[0].update(question="\ud800 is it?"), "questions[0]", "holds half of a character; correct it"),
         (lambda q, a: q[1].pop("question"), "questions[1]", "the key 'question' is missing"),
         (lambda q, a: q.append(5), "questions[3]", "5 stands where a mapping is due"),
         (lambda q, a: a[0].update(answer_type="colour"), "annotations[0]", "answer_type 'colour' is none of yes/no"),

@@ -137,6 +137,9 @@ def plan_rows(file: AblationFile) -> tuple[Row, ...]:
             problems.append(f"{file.place('exclude', number)}: exclude.{number}: no row has {_shown(labels)}")
         out |= matched
     rows = tuple(row for row in every if row.name not in out)
+    names = [row.name for row in rows]
+    if (same := next((name for number, name in enumerate(names) if name in names[:number]), None)) is not None:
+        problems.append(f"{file.place('vary')}: vary: two rows are called '{same}'; give levels other labels")
     if not rows:
         problems.append(f"{file.place('exclude')}: exclude: no row is left")
     elif config.baseline is not None:

@@ -20,7 +20,7 @@ from task2sim.extending import extend_study, find_study, read_study
 from task2sim.mistakes import describe_errors
 from task2sim.strict import StrictModel
 from task2sim.study_file import EXTENDS, ComparisonConfig, FolderName, StudyConfig, plugin_keys
-from task2sim.yaml_file import Location, nearest_place, read_yaml
+from task2sim.yaml_file import Location, is_file, nearest_place, read_yaml
 
 LABEL_LENGTH = 80
 """Longer texts of values are no labels: tables would not hold them."""
@@ -129,9 +129,10 @@ class AblationConfig(StrictModel):
             description="all combinations; the base and each value alone; or the first values, the second ones, ..."
         ),
     ] = "grid"
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(description="seeds of the studies")] = (
-        0,
-    )
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...],
+        Field(description="seeds of the studies; where there is no such key, that of the base"),
+    ] = (0,)
     exclude: Annotated[
         tuple[dict[str, Any], ...], Field(description="combinations to leave out, by label or value")
     ] = ()
@@ -214,7 +215,10 @@ def _factor_problems(factor: Factor, values: Sequence[Any] | Mapping[str, Any]) 
         elif not level.label.strip() or not level.label.isprintable() or len(level.label) > LABEL_LENGTH:
             # A label that can't be shown is no part of a location either.
             where = here if isinstance(level.step, int) else location
-            problems.append((where, f"a level needs a label of 1 to {LABEL_LENGTH} characters; write 'label: value'"))
+            needs = f"a level needs a label of 1 to {LABEL_LENGTH} characters"
+            if level.label.strip() and len(level.label) <= LABEL_LENGTH:
+                needs = f"label {level.label!r} holds characters that can't be shown"
+            problems.append((where, f"{needs}; write 'label: value'"))
         labels.append(level.label)
     return problems
 
@@ -277,9 +281,9 @@ def load_ablation(path: Path, overrides: Sequence[str] = ()) -> AblationFile:
     Raises:
         ConfigError: a file can't be read or is wrong; all mistakes are listed.
     """
-    if not path.is_file():
+    if not is_file(path):
         around = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, around, 1, 0.6)
+        near = [name for name in get_close_matches(path.name, around, 1, 0.6) if name != path.name]
         mend = f"did you mean {str(path.parent / near[0])!r}?" if near else "see docs/ablations.md"
         raise ConfigError("there is no such ablation file", place=str(path), mend=mend)
     data, places = read_yaml(path)
@@ -294,7 +298,7 @@ def load_ablation(path: Path, overrides: Sequence[str] = ()) -> AblationFile:
         try:
             base, base_places = read_study(find_study(config.study, path.parent))
         except ConfigError as error:
-            if error.place != config.study:
+            if error.place != config.study or is_file(path.parent / config.study):
                 raise
             place = nearest_place(places, ("study",), str(path))
             raise ConfigError(f"there is no study file {config.study!r}", place=place, mend=error.mend) from None
@@ -302,7 +306,11 @@ def load_ablation(path: Path, overrides: Sequence[str] = ()) -> AblationFile:
         inner = {known[1:]: place for known, place in places.items() if known[:1] == ("study",)}
         base, base_places = extend_study(dict(data["study"]), inner, path)
     for override in overrides:
+        if override.partition("=")[0].strip() == "seed":
+            raise ConfigError("an ablation's seeds are its own", place=f"--set {override}", mend="change 'seeds'")
         apply_override(base, base_places, override)
+    if "seeds" not in config.model_fields_set and isinstance(seed := base.get("seed"), int):
+        config = config.model_copy(update={"seeds": (seed,)})
     return AblationFile(config, str(path), places, base, base_places)
 
 

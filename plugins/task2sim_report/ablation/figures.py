@@ -490,6 +490,8 @@ def _character(character: str) -> float:
 
     font = get_font(findfont(FontProperties(family="DejaVu Sans", weight="bold")))
     font.set_size(100, 72)
+    if not font.get_char_index(ord(character)):
+        return 1.0  # Whatever is drawn in place of what the font lacks is no wider.
     return float(font.load_char(ord(character), flags=LoadFlags.NO_HINTING).linearHoriAdvance) / 65536 / 100
 
 

@@ -151,7 +151,7 @@ def main_sheet(content: AblationContent, found: Statistics) -> Sheet:
         own = [found.summary(row.name, role) for row in content.rows]
         best = _best({one.row: one.mean for one in own if one.is_complete})
         lines = [
-            (*labels[row.name], *_main_line(summary, found, summary.row in best, oracle))
+            (*labels[row.name], *_main_line(summary, found, summary.row in best, content.is_baseline(row), oracle))
             for row, summary in zip(content.rows, own, strict=True)
         ]
         for text, one in _shared_references(content, found, role):
@@ -163,14 +163,14 @@ def main_sheet(content: AblationContent, found: Statistics) -> Sheet:
     return Sheet("main", _main_caption(content, found), header, len(names), tuple(blocks), _notes(content, found))
 
 
-def _main_line(summary: Summary, found: Statistics, best: bool, oracle: bool) -> tuple[Entry, ...]:
+def _main_line(summary: Summary, found: Statistics, best: bool, is_baseline: bool, oracle: bool) -> tuple[Entry, ...]:
     if not summary.pairs:
         return (*[Entry(DASH)] * 4, Entry("0"), *([Entry(DASH)] * oracle))
     comparison, regret = found.comparison(summary.row, summary.role), found.regret(summary.row, summary.role)
     entries = [
         Entry(_percent(summary.mean), bold=best),
         Entry(_with_interval(summary.iqm, summary.interval)),
-        Entry("baseline") if comparison is None else _difference(comparison),
+        _difference(comparison) if comparison is not None else Entry("baseline" if is_baseline else DASH),
         Entry(DASH if comparison is None or comparison.p_holm is None else _p(comparison.p_holm)),
         Entry(str(summary.pairs), mark="" if summary.is_complete else "*"),
     ]
@@ -645,9 +645,11 @@ def latex(sheet: Sheet, label: str) -> str:
             body += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{escape_latex(block.heading)}}}}} \\"]
             body += [" & ".join(map(_latex_entry, line)) + r" \\" for line in block.lines]
     notes = [rf"  {{\par\smallskip\footnotesize {escape_latex(note)}\par}}" for note in sheet.notes]
+    everything = "".join([escape_latex(sheet.caption), *body, *notes])
     return "\n".join(
         [
             r"% Needs \usepackage{booktabs}.",
+            *([] if everything.isascii() else ["% Needs LuaLaTeX or XeLaTeX, for characters beyond ASCII."]),
             r"\begin{table}[tbp]",
             r"  \centering",
             rf"  \caption{{{escape_latex(sheet.caption)}}}",
