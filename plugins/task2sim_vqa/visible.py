@@ -30,6 +30,8 @@ CLEAR_SHARE = 0.002
 """Whoever fills less is too small to be told for sure."""
 UNSEEN_VISIBILITY = 0.02
 
+NAMED_SHARE = 0.006
+"""Of the picture's pixels: of whoever fills less no colour can be named, since its few pixels are mixed with others."""
 COLOUR_IS = 0.6
 """Share of an object's pixels that have its colour, at least."""
 COLOUR_IS_NOT = 0.12
@@ -55,7 +57,7 @@ COLOURS = {
 """The eleven basic colour terms of English (Berlin and Kay, "Basic color terms", 1969) in typical sRGB."""
 COLOUR_NAMES = tuple(COLOURS)
 WITHOUT_HUE = frozenset({"black", "grey", "white"})
-HUE_IS_NOT, HUE_IS = 0.12, 0.25
+HUE_IS_NOT, HUE_IS = 0.18, 0.28
 """Saturation in CIELAB, chroma over its length with lightness: up to the first nobody sees a hue, from the second on
 all do. Between them a colour may be called grey or by its hue."""
 DARK = 12.0
@@ -280,14 +282,14 @@ def look(
         materials = _shares((material_word(part["material"]), part) for part in parts)
         full = item["box"]
         # What shows through glass is not its own colour.
-        is_glass = materials.get("glass", 0.0) > NOT_MADE_OF
+        no_colour = materials.get("glass", 0.0) > NOT_MADE_OF or area < NAMED_SHARE * width * height
         seen.append(
             SeenObject(
                 number=number,
                 category=item["category"],
                 visibility=visibility,
-                colours={} if is_glass else _colours(parts) if shares is None else _by_name(shares[number]),
-                unsure_colours={} if is_glass or unsure is None else _by_name(unsure[number]),
+                colours={} if no_colour else _colours(parts) if shares is None else _by_name(shares[number]),
+                unsure_colours={} if no_colour or unsure is None else _by_name(unsure[number]),
                 materials=materials or {None: 1.0},
                 size=float(item["size"]),
                 position=(float(x), float(y), float(z)),

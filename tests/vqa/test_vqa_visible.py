@@ -60,6 +60,13 @@ def test_what_has_a_hue_is_never_called_grey(rgb: tuple[int, int, int], may_be: 
     assert any(item.has_colour(name) is not False for name in may_be)
 
 
+def test_of_a_few_pixels_no_colour_is_named() -> None:
+    graph = graph_of([graph_object(1, "mug", [20, 20, 26, 26])])
+    (item,) = look(graph, *picture((1, (20, 20, 26, 26), (200, 20, 20)))).objects
+    assert item.visibility == 1.0
+    assert (item.colour, item.has_colour("red"), item.has_colour("blue")) == (None, None, None)
+
+
 def test_between_grey_and_a_hue_is_either() -> None:
     graph = graph_of([graph_object(1, "mug", [20, 20, 60, 60])])
     (item,) = look(graph, *picture((1, (20, 20, 60, 60), (104, 122, 142)))).objects
