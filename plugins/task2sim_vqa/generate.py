@@ -205,9 +205,12 @@ def _prepare(folder: Path, manifest: Mapping[str, Any]) -> None:
         for name in (MANIFEST, UNFINISHED):
             path = folder / name
             if path.exists():
-                if path.read_text(encoding="utf-8") != text:
+                there = path.read_text(encoding="utf-8")
+                if there != text:
                     raise StoreError(
-                        "the folder holds another dataset", place=str(path), mend="choose a new or empty folder"
+                        f"the folder holds another dataset{_of_other(there, text)}",
+                        place=str(path),
+                        mend="choose a new or empty folder",
                     )
                 return
         others = [entry.name for entry in folder.iterdir() if entry.name != f"{UNFINISHED}.part"]
@@ -223,6 +226,16 @@ def _prepare(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise StoreError(
             f"can't write here: {error.strerror or error}", place=str(folder), mend="choose another folder"
         ) from error
+
+
+def _of_other(there: str, text: str) -> str:
+    """Which keys of two manifests differ, in words."""
+    try:
+        known, new = json.loads(there), json.loads(text)
+        keys = [key for key, value in new.items() if known.get(key) != value]
+    except (ValueError, AttributeError):
+        return ""
+    return f", of other {' and '.join(keys)}"
 
 
 def _leave_nothing(folder: Path, is_new: bool) -> None:

@@ -158,7 +158,9 @@ def test_kill_minus_nine_loses_next_to_nothing(tmp_path: Path) -> None:
 
 def test_bad_folders(whole: Path, tmp_path: Path) -> None:
     before = files(whole)
-    with pytest.raises(StoreError, match="the folder holds another dataset; choose a new or empty folder"):
+    with pytest.raises(
+        StoreError, match="the folder holds another dataset, of other images; choose a new or empty folder"
+    ):
         generate(study(), None, 21, 5, True, whole)
     assert files(whole) == before
     (tmp_path / "thesis.tex").touch()
