@@ -72,3 +72,13 @@ def test_a_training_that_diverges_says_what_to_change():
         ConfigError, match=r"learning_rate: training diverged in epoch \d+.*try a lower one than 1e\+30"
     ):
         fitted(learning_rate=1e30)
+
+
+def test_weights_that_the_last_step_ruins_are_told():
+    line = torch.nn.Linear(1, 1)
+
+    def measure(network, chosen):
+        return ((0 * network(INPUTS[chosen])).sqrt().mean(),)  # nothing itself, with an infinite slope
+
+    with pytest.raises(ConfigError, match="learning_rate: training diverged in epoch 1: the weights are not finite"):
+        fit(line, 23, measure, epochs=1, batch_size=23, learning_rate=0.1, weight_decay=0.0, stage="draw")
