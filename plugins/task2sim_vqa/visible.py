@@ -31,7 +31,7 @@ CLEAR_SHARE = 0.002
 UNSEEN_VISIBILITY = 0.02
 
 NAMED_SHARE = 0.006
-"""Of the picture's pixels: of whoever fills less no colour can be named, since its few pixels are mixed with others."""
+"""Of the picture's pixels: whoever fills less has no colour that can be named; too many of its pixels are mixed."""
 COLOUR_IS = 0.6
 """Share of an object's pixels that have its colour, at least."""
 COLOUR_IS_NOT = 0.12
